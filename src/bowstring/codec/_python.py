@@ -562,8 +562,8 @@ def _judge_length(length: int, width: int) -> None:
         raise ProtocolError(Violation.LENGTH_NOT_MINIMAL, f"{length} in {width * 8} bits")
 
 
-def _build(first: int, payload: bytes, key: bytes | None) -> bytes:
-    """One frame as it goes on the wire (RFC 6455 §5.2)."""
+def _build(first: int, payload: bytes, key: bytes | None) -> tuple[bytes, bytes]:
+    """The header and the payload of a frame as they go on the wire (RFC 6455 §5.2)."""
     size = len(payload)
     mask_bit = 0 if key is None else MASK
     if size < 126:
@@ -572,7 +572,7 @@ def _build(first: int, payload: bytes, key: bytes | None) -> bytes:
         header = struct.pack("!BBH", first, mask_bit | 126, size)
     else:
         header = struct.pack("!BBQ", first, mask_bit | 127, size)
-    return header + payload if key is None else header + key + _xor(payload, key)
+    return (header, payload) if key is None else (header + key, _xor(payload, key))
 
 
 def _first_byte(opcode: int, size: int, fin: bool, rsv: int) -> int:
@@ -600,7 +600,8 @@ def encode_frame(
     rsv = _check_rsv(rsv, "rsv")
     raw = str.encode(payload) if isinstance(payload, str) and opcode <= _TEXT else _raw(payload, "payload")
     first = _first_byte(opcode, len(raw), fin, rsv)
-    return _build(first, raw, None if masking_key is None else _key(masking_key))
+    header, raw = _build(first, raw, None if masking_key is None else _key(masking_key))
+    return header + raw
 
 
 def encode_frames(frames: Iterable[str | BytesLike | Frame], *, masking_keys: BytesLike | None = None) -> bytes:
@@ -619,5 +620,5 @@ def encode_frames(frames: Iterable[str | BytesLike | Frame], *, masking_keys: By
         else:
             first = _WHOLE_BINARY
             payload = _raw(item, f"frames[{index}]", "a str, a bytes-like object or a Frame")
-        built.append(_build(first, payload, None if keys is None else keys[4 * index : 4 * index + 4]))
+        built += _build(first, payload, None if keys is None else keys[4 * index : 4 * index + 4])
     return b"".join(built)
