@@ -1,0 +1,73 @@
+"""The judge itself: a verdict that differs, is missing or lacks a Pong has to be told, whatever the suite says."""
+
+import json
+from pathlib import Path
+
+import pytest
+from verdicts import Report, Verdict, load_expected, select
+
+pytestmark = pytest.mark.one_twin
+
+OK = Verdict("OK", "OK")
+PONGS = [f"payload-{number}" for number in range(10)]
+
+
+def write_report(directory: Path, case: str, verdict: Verdict, pongs: list[str], **details: object) -> Report:
+    record = {
+        "result": "Actual events differ from any expected.",
+        "resultClose": "Connection was properly closed",
+        "remoteCloseCode": 1002,
+        "remoteCloseReason": "reserved opcode",
+        "wasNotCleanReason": None,
+        "received": [["message", "Hello", False]],
+        "wirelog": [["TO", [19, "8109"], False], *(["RF", [9, pong], 10, True, 0, False, None] for pong in pongs)],
+    }
+    (directory / "case.json").write_text(json.dumps(record | details))
+    entry = {"behavior": verdict.behavior, "behaviorClose": verdict.behavior_close, "reportfile": "case.json"}
+    (directory / "index.json").write_text(json.dumps({"agent": {case: entry}}))
+    return Report(directory, "agent")
+
+
+def test_the_committed_verdicts() -> None:
+    expected = load_expected()
+    informational = {case for case, verdict in expected.items() if verdict != OK}
+    assert len(expected) == 517
+    assert informational == {"7.1.6", "7.13.1", "7.13.2"}
+    assert {expected[case] for case in informational} == {Verdict("INFORMATIONAL", "INFORMATIONAL")}
+
+
+def test_what_is_as_expected_is_not_told(tmp_path: Path) -> None:
+    assert write_report(tmp_path, "3.2", OK, []).differences({"3.2": OK}) == {}
+
+
+@pytest.mark.parametrize(
+    "verdict", [Verdict("NON-STRICT", "OK"), Verdict("OK", "UNCLEAN"), Verdict("FAILED", "FAILED")]
+)
+def test_a_difference_is_told_with_what_happened(tmp_path: Path, verdict: Verdict) -> None:
+    report = write_report(tmp_path, "3.2", verdict, [])
+    assert report.differences({"3.2": OK}) == {
+        "3.2": f"expected OK, got {verdict}: Actual events differ from any expected; Connection was properly closed; "
+        'its Close was 1002 reserved opcode; received [["message", "Hello", false]]'
+    }
+
+
+def test_a_case_that_was_not_run_is_told(tmp_path: Path) -> None:
+    assert Report(tmp_path, "agent").differences({"3.2": OK}) == {"3.2": "expected OK, was not run"}
+
+
+@pytest.mark.parametrize("pongs", [[], PONGS[1:], [*PONGS, "payload-9"], PONGS[::-1]])
+def test_ten_pings_want_ten_pongs_in_order(tmp_path: Path, pongs: list[str]) -> None:
+    assert write_report(tmp_path, "2.10", OK, PONGS).differences({"2.10": OK}) == {}
+    assert write_report(tmp_path, "2.10", OK, pongs).differences({"2.10": OK}) == {
+        "2.10": f"10 Pings were sent, and answered by {pongs}"
+    }
+
+
+def test_cases_are_selected_by_patterns() -> None:
+    cases = ["1.1.1", "1.1.2", "9.1.1", "12.1.1", "13.7.18"]
+    assert select(cases, []) == cases
+    assert select(cases, [], base=True) == ["1.1.1", "1.1.2"]
+    assert select(cases, ["1.*"]) == ["1.1.1", "1.1.2"]
+    assert select(cases, ["13.*", "1.1.2"]) == ["1.1.2", "13.7.18"]
+    with pytest.raises(ValueError, match=r"no case is like '8\.\*'"):
+        select(cases, ["8.*"])
