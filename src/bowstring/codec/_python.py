@@ -40,17 +40,24 @@ _from_bytes = int.from_bytes
 
 
 def simd_level() -> str:
-    """The masking loop in use."""
+    """The loop that masks: ``"avx512"``, ``"avx2"``, ``"sse2"``, ``"neon"`` or ``"portable"``; ``"none"`` in pure Python."""
     return "none"
 
 
 def simd_levels() -> tuple[str, ...]:
-    """The masking loops that this machine can run, best first."""
+    """What this machine can run, best first. The first one is in use unless ``BOWSTRING_SIMD`` names another."""
     return ("none",)
 
 
 def set_simd_level(name: str) -> None:
-    """Chooses a masking loop."""
+    """Takes another loop for masking, in the whole process: for tests and benchmarks.
+
+    Args:
+        name: one of :func:`simd_levels`.
+
+    Raises:
+        ValueError: this machine has no such level.
+    """
     if name not in simd_levels():
         raise ValueError(f"SIMD level must be one of none, not {name!r}")
 
@@ -109,12 +116,34 @@ def _rotate(key: bytes, offset: int) -> bytes:
 
 
 def apply_mask(data: BytesLike, masking_key: BytesLike) -> bytes:
-    """Masks or unmasks a payload."""
+    """Masks a payload, or unmasks it, which is the same (RFC 6455 §5.3).
+
+    Args:
+        data: the payload; any C-contiguous buffer. It is only read.
+        masking_key: 4 bytes; any C-contiguous buffer.
+
+    Returns:
+        As many bytes, each XOR the key's byte at its position modulo 4.
+
+    Raises:
+        TypeError: an argument is not a C-contiguous buffer.
+        ValueError: the key does not have 4 bytes.
+    """
     return _xor(_raw(data, "data"), _key(masking_key))
 
 
 def mask_in_place(buffer: BytesLike, masking_key: BytesLike, offset: int = 0) -> None:
-    """Masks or unmasks a payload, or a piece of it, where it lies."""
+    """Masks or unmasks a payload, or a piece of one, where it stands (RFC 6455 §5.3).
+
+    Args:
+        buffer: what to mask; any writable C-contiguous buffer.
+        masking_key: 4 bytes; any C-contiguous buffer.
+        offset: the position of the buffer's first byte in the payload, in bytes.
+
+    Raises:
+        TypeError: an argument is not a C-contiguous buffer, ``buffer`` is read-only, ``offset`` is not an int.
+        ValueError: the key does not have 4 bytes, or ``offset`` is negative.
+    """
     with _view(buffer, "buffer") as view:
         if view.readonly:
             raise TypeError("buffer must be writable")
@@ -137,7 +166,10 @@ def _refuse_pickle(self: object) -> NoReturn:
 
 @final
 class Utf8Validator:
-    """Checks UTF-8 that comes in pieces (RFC 6455 §8.1; RFC 3629)."""
+    """Checks UTF-8 that comes in pieces (RFC 6455 §8.1; RFC 3629).
+
+    Overlong forms, surrogates and what is above U+10FFFF are invalid, as RFC 3629 §4 draws it.
+    """
 
     __slots__ = ("_decoder", "_valid")
 
@@ -150,7 +182,18 @@ class Utf8Validator:
     __reduce__ = _refuse_pickle
 
     def feed(self, data: BytesLike) -> bool:
-        """Takes the next bytes."""
+        """Checks the next piece.
+
+        Args:
+            data: the piece, of any length; any C-contiguous buffer.
+
+        Returns:
+            Whether what has come so far can still become valid text: ``False`` from the first impossible byte on,
+            until :meth:`reset`.
+
+        Raises:
+            TypeError: ``data`` is not a C-contiguous buffer.
+        """
         piece = _raw(data, "data")
         if self._valid:
             try:
@@ -161,11 +204,11 @@ class Utf8Validator:
 
     @property
     def at_boundary(self) -> bool:
-        """Whether everything so far is valid and ends with a whole character."""
+        """Whether the text may end here: valid so far, and not inside of a character."""
         return self._valid and not self._decoder.getstate()[0]
 
     def reset(self) -> None:
-        """Starts a new text."""
+        """Forgets what has come: the next piece begins a new text."""
         self._decoder.reset()
         self._valid = True
 
@@ -186,7 +229,18 @@ def _check_rsv(rsv: int, name: str) -> int:
 
 @final
 class Frame:
-    """One frame. Immutable, hashable, equal by value, not picklable."""
+    """One frame (RFC 6455 §5.2). Immutable, hashable, equal by value, not picklable.
+
+    Args:
+        opcode: 0, 1, 2, 8, 9 or 10; an :class:`~bowstring.constants.Opcode` or a plain int.
+        payload: the data, not masked; any C-contiguous buffer. ``bytes`` are taken as they are, others are copied.
+        fin: whether this is the last fragment of its message.
+        rsv: the reserved bits that are set; made of ``RSV1``, ``RSV2`` and ``RSV3`` of :mod:`bowstring.constants`.
+
+    Raises:
+        TypeError: ``opcode`` or ``rsv`` is not an int, or ``payload`` is not a C-contiguous buffer.
+        ValueError: ``opcode`` or ``rsv`` has another value.
+    """
 
     __slots__ = ("_fin", "_opcode", "_payload", "_rsv")
 
@@ -201,37 +255,37 @@ class Frame:
 
     @property
     def opcode(self) -> int:
-        """What the frame carries."""
+        """What the frame carries: 0, 1, 2, 8, 9 or 10 (RFC 6455 §5.2)."""
         return self._opcode
 
     @property
     def payload(self) -> bytes:
-        """The payload, unmasked."""
+        """The data, not masked."""
         return self._payload
 
     @property
     def fin(self) -> bool:
-        """Whether it is the last frame of its message."""
+        """Whether this is the last fragment of its message."""
         return self._fin
 
     @property
     def rsv(self) -> int:
-        """The reserved bits."""
+        """The reserved bits that are set: made of ``RSV1``, ``RSV2`` and ``RSV3``."""
         return self._rsv
 
     @property
     def rsv1(self) -> bool:
-        """Whether RSV1 is set."""
+        """Whether the first reserved bit is set: a compressed message, with permessage-deflate (RFC 7692 §6)."""
         return self._rsv & RSV1 != 0
 
     @property
     def rsv2(self) -> bool:
-        """Whether RSV2 is set."""
+        """Whether the second reserved bit is set."""
         return self._rsv & RSV2 != 0
 
     @property
     def rsv3(self) -> bool:
-        """Whether RSV3 is set."""
+        """Whether the third reserved bit is set."""
         return self._rsv & RSV3 != 0
 
     def _values(self) -> tuple[int, bytes, bool, int]:
@@ -279,7 +333,26 @@ def _check_limit(value: int | None, name: str, least: int) -> int | None:
 
 @final
 class FrameDecoder:
-    """Turns bytes into messages and frames."""
+    """Turns bytes into messages and frames, and checks every rule of RFC 6455 §5 and §8.1 that concerns frames.
+
+    One decoder reads one direction of one connection.
+
+    Args:
+        expect_masked: what the peer has to do: ``True`` where a client is the peer, ``False`` where a server is
+            (RFC 6455 §5.1).
+        max_message_size: how many bytes the payloads of a message may have together; ``None`` is no limit. It is
+            held against what a header announces, before the payload is waited for. A message with a reserved bit
+            may have an eighth and 64 bytes more on the wire: what it becomes is for the extension to limit.
+        max_fragments: how many frames a message may have; ``None`` is no limit.
+        allowed_rsv: the reserved bits that the first frame of a message may have; made of ``RSV1``, ``RSV2`` and
+            ``RSV3`` of :mod:`bowstring.constants`.
+        decode: whether text comes as ``str``; otherwise as ``bytes`` that are valid UTF-8.
+
+    Raises:
+        TypeError: a limit is not an int or ``None``, or ``allowed_rsv`` is not an int.
+        ValueError: ``max_message_size`` is negative, ``max_fragments`` is less than 1, or ``allowed_rsv`` has
+            other bits.
+    """
 
     __slots__ = (
         "_allowed_rsv",
@@ -339,11 +412,37 @@ class FrameDecoder:
         self._utf8 = Utf8Validator()
 
     def feed(self, data: BytesLike) -> list[_Result]:
-        """Takes the next bytes from the peer."""
+        """Takes what has arrived, in pieces of any size.
+
+        Args:
+            data: the next bytes of the stream; any C-contiguous buffer. It is only read, and only during the call.
+
+        Returns:
+            What these bytes completed, in order: ``str`` or ``bytes`` for a whole message without reserved bits,
+            a :class:`Frame` for a control frame, a fragment, and every frame of a message with a reserved bit
+            (whose text is not checked). When the peer broke a rule, the last item is a
+            :exc:`~bowstring.exceptions.ProtocolError`; nothing behind it is looked at, then or later.
+
+        Raises:
+            TypeError: ``data`` is not a C-contiguous buffer. Nothing the peer sends raises.
+        """
         return self._take(_raw(data, "data"))
 
     def feed_buffer(self, buffer: BytesLike, nbytes: int) -> list[_Result]:
-        """Takes the next bytes from the peer, from the beginning of a buffer that is used again and again."""
+        """Takes what has arrived in a buffer that the caller owns and uses again.
+
+        Args:
+            buffer: any C-contiguous buffer, for example that of an ``asyncio.BufferedProtocol``. It is only read,
+                and only during the call.
+            nbytes: how many of its bytes have arrived, from its first on.
+
+        Returns:
+            The same as :meth:`feed`.
+
+        Raises:
+            TypeError: ``buffer`` is not a C-contiguous buffer, or ``nbytes`` is not an int.
+            ValueError: ``nbytes`` is negative, or more than the buffer has.
+        """
         with _view(buffer, "buffer") as view:
             nbytes = operator.index(nbytes)
             if not 0 <= nbytes <= view.nbytes:
@@ -515,42 +614,42 @@ class FrameDecoder:
 
     @property
     def error(self) -> ProtocolError | None:
-        """The rule that the peer broke."""
+        """The rule that the peer broke, or ``None``: the same object that ended a list of :meth:`feed`."""
         return self._error
 
     @property
     def buffered(self) -> int:
-        """Bytes of a frame that has partly arrived."""
+        """How many bytes of a partly arrived frame are held, its header included; 0 after an error."""
         return self._head_size + len(self._payload) if self._left else len(self._head)
 
     @property
     def in_message(self) -> bool:
-        """Whether a fragmented message has begun and not ended."""
+        """Whether a fragmented message is open: its first frame is complete, its last one is not; no after an error."""
         return self._opcode != 0
 
     @property
     def expect_masked(self) -> bool:
-        """Whether frames have to be masked."""
+        """Whether the peer has to mask its frames, as it was given."""
         return self._expect_masked
 
     @property
     def max_message_size(self) -> int | None:
-        """The longest message."""
+        """How many bytes a message may have, or ``None``, as it was given."""
         return self._max_message_size
 
     @property
     def max_fragments(self) -> int | None:
-        """The largest number of frames in one message."""
+        """How many frames a message may have, or ``None``, as it was given."""
         return self._max_fragments
 
     @property
     def allowed_rsv(self) -> int:
-        """The reserved bits that messages may carry."""
+        """The reserved bits that the first frame of a message may have, as they were given."""
         return self._allowed_rsv
 
     @property
     def decode(self) -> bool:
-        """Whether text comes as ``str``."""
+        """Whether text comes as ``str``, as it was given."""
         return self._decode
 
 
@@ -595,7 +694,25 @@ def encode_frame(
     rsv: int = 0,
     masking_key: BytesLike | None = None,
 ) -> bytes:
-    """Builds one frame."""
+    """Builds one frame, its length in the shortest form (RFC 6455 §5.2).
+
+    Args:
+        opcode: 0, 1, 2, 8, 9 or 10; an :class:`~bowstring.constants.Opcode` or a plain int.
+        payload: any C-contiguous buffer; for text and continuation frames also ``str``, sent as UTF-8. It is only
+            read: with a masking key, the copy in the frame is masked.
+        fin: whether this is the last fragment of its message.
+        rsv: the reserved bits to set; made of ``RSV1``, ``RSV2`` and ``RSV3`` of :mod:`bowstring.constants`.
+        masking_key: 4 unpredictable bytes, which a client has to use (RFC 6455 §5.3), or ``None``, as a server must.
+
+    Returns:
+        The frame as it goes on the wire.
+
+    Raises:
+        TypeError: ``opcode`` or ``rsv`` is not an int, or another argument is not a C-contiguous buffer.
+        ValueError: ``opcode`` or ``rsv`` has another value, the key does not have 4 bytes, or a control frame is
+            fragmented, has a reserved bit or more than 125 bytes (RFC 6455 §5.5).
+        UnicodeEncodeError: the text has a lone surrogate.
+    """
     opcode = _check_opcode(opcode)
     rsv = _check_rsv(rsv, "rsv")
     raw = str.encode(payload) if isinstance(payload, str) and opcode <= _TEXT else _raw(payload, "payload")
@@ -605,7 +722,23 @@ def encode_frame(
 
 
 def encode_frames(frames: Iterable[str | BytesLike | Frame], *, masking_keys: BytesLike | None = None) -> bytes:
-    """Builds many frames, one behind the other."""
+    """Builds many frames in one go: what :func:`encode_frame` makes of each, joined.
+
+    Args:
+        frames: an iterable; a ``str`` goes as a text message, a C-contiguous buffer as a binary one, a
+            :class:`Frame` as it is.
+        masking_keys: 4 unpredictable bytes for each frame, in order, which a client has to use (RFC 6455 §5.3), or
+            ``None``, as a server must.
+
+    Returns:
+        The frames as they go on the wire; no bytes for no frames.
+
+    Raises:
+        TypeError: ``frames`` or ``masking_keys`` is not what it has to be, or an item of ``frames`` is not.
+        ValueError: there are not 4 bytes of ``masking_keys`` for each frame, or a control frame is fragmented, has
+            a reserved bit or more than 125 bytes (RFC 6455 §5.5).
+        UnicodeEncodeError: a text has a lone surrogate.
+    """
     items = frames if isinstance(frames, list | tuple) else list(frames)
     keys = None if masking_keys is None else _raw(masking_keys, "masking_keys")
     if keys is not None and len(keys) != 4 * len(items):
