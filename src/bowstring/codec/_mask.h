@@ -17,6 +17,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#define BOW_SIMD_LEVELS 5 /* at most */
+
 typedef uint8_t (*bow_mask_loop)(uint8_t *target, const uint8_t *source, size_t size, uint32_t key);
 
 static inline uint32_t bow_key(const uint8_t *bytes)
