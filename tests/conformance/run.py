@@ -73,14 +73,15 @@ def judge(run: Run, expected: dict[str, Verdict]) -> int:
     """Prints what differs from the expected verdicts and a line that sums up; returns how many cases failed."""
     title = f"{run.role} {run.name}"
     report = run.report
-    failures = report.differences(expected)
-    for case, failure in failures.items():
-        print(f"{title}: {case}: {failure}")
     error = run.error
     if not error and run.description != run.name:
         error = f"it ran over the twin {run.description!r}"
     if error:
         print(f"{title}: {error}")
+    failures = report.differences(expected)
+    for case, failure in failures.items():
+        if case in report.verdicts or not error:
+            print(f"{title}: {case}: {failure}")
     verdicts = [str(verdict) for verdict in report.verdicts.values()]
     ok, informational = verdicts.count("OK"), verdicts.count("INFORMATIONAL")
     print(

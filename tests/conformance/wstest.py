@@ -66,6 +66,10 @@ def _read(log: Path) -> str:
     return log.read_text(errors="replace")
 
 
+def _last_words(log: Path) -> str:
+    return f"{(_read(log).strip() or 'it said nothing').splitlines()[-1]} (see {log})"
+
+
 async def _first_line(log: Path, process: asyncio.subprocess.Process) -> list[str]:
     """The words of the first line of a program's output, without the one that says that it started."""
     deadline = time.monotonic() + START_TIMEOUT
@@ -75,23 +79,26 @@ async def _first_line(log: Path, process: asyncio.subprocess.Process) -> list[st
         await asyncio.sleep(POLL)
     words = text.partition("\n")[0].split()
     if words[:1] not in (["listening"], ["connecting"]):
-        raise RunError(f"its program did not start: {text.strip()[-500:] or 'it said nothing'}")
+        raise RunError(f"its program did not start: {_last_words(log)}")
     return words[1:]
 
 
-async def _drive(driver: asyncio.subprocess.Process, other: asyncio.subprocess.Process, wstest_log: Path) -> None:
-    """Waits until the program that asks for the cases has ended, as long as wstest goes on from case to case."""
-    text, since = "", time.monotonic()
+async def _drive(
+    driver: asyncio.subprocess.Process, driver_log: Path, other: asyncio.subprocess.Process, other_log: Path
+) -> None:
+    """Waits until the program that asks for the cases has ended, as long as there is progress from case to case."""
+    progress, since = "", time.monotonic()
     while driver.returncode is None:
-        if (grown := _read(wstest_log)) != text:
-            text, since = grown, time.monotonic()
+        # wstest drives a server, and is driven by a client; in one of the logs is its line for each case.
+        if (grown := _read(driver_log) + _read(other_log)) != progress:
+            progress, since = grown, time.monotonic()
         if time.monotonic() - since > STALL_TIMEOUT:
-            raise RunError(f"no progress for {STALL_TIMEOUT:.0f} s; the last line of {wstest_log} names the case")
+            raise RunError(f"no progress for {STALL_TIMEOUT:.0f} s; the last line of wstest.log names the case")
         if other.returncode is not None:
-            raise RunError(f"a program ended in the middle of the run, with status {other.returncode}")
+            raise RunError(f"its other side ended, with status {other.returncode}: {_last_words(other_log)}")
         await asyncio.sleep(POLL)
     if driver.returncode:
-        raise RunError(f"the run ended with status {driver.returncode}")
+        raise RunError(f"the run ended with status {driver.returncode}: {_last_words(driver_log)}")
 
 
 def _free_port() -> int:
@@ -141,7 +148,7 @@ async def fuzz_server(wstest: Path, server: Program, cases: list[str], agent: st
         servers = [{"agent": agent, "url": f"ws://127.0.0.1:{port}"}]
         spec: dict[str, object] = {"outdir": str(directory), "servers": servers, "cases": cases}
         async with _running(_command(wstest, "fuzzingclient", spec, directory), wstest_log) as fuzzer:
-            await _drive(fuzzer, process, wstest_log)
+            await _drive(fuzzer, wstest_log, process, log)
     return " ".join(description)
 
 
@@ -155,5 +162,5 @@ async def fuzz_client(wstest: Path, client: Program, cases: list[str], agent: st
         await _listening(port, fuzzer)
         async with _running([*client.command, url, agent], log, env=client.env) as process:
             description = await _first_line(log, process)
-            await _drive(process, fuzzer, wstest_log)
+            await _drive(process, log, fuzzer, wstest_log)
     return " ".join(description)
