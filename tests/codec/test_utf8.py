@@ -22,13 +22,11 @@ CODE_POINTS = [
 
 #: What is never valid, as far as the byte that makes it so.
 IMPOSSIBLE = [
-    bytes.fromhex(text)
-    for text in (
-        "80 bf c0 c1 f5 f8 fc fe ff "  # never the first byte
-        "c27f c2c0 c2c2 dfff "  # no continuation
-        "e09f e080 eda0 edbf eebfc0 e18041 "  # overlong, surrogates
-        "f08f f080 f490 f4bf f39080c0 f1808041 f180c2 f1ff"  # overlong, above U+10FFFF
-    ).split()
+    *(bytes([byte]) for byte in (0x80, 0xBF, 0xC0, 0xC1, 0xF5, 0xF8, 0xFC, 0xFE, 0xFF)),  # never the first byte
+    *map(bytes.fromhex, ("c27f", "c2c0", "c2c2", "dfff", "eebfc0", "e18041", "f39080c0", "f1808041", "f180c2", "f1ff")),
+    *map(bytes.fromhex, ("e080", "e09f", "f080", "f08f")),  # overlong
+    *map(bytes.fromhex, ("eda0", "edbf")),  # surrogates
+    *map(bytes.fromhex, ("f490", "f4bf")),  # above U+10FFFF
 ]
 
 

@@ -137,7 +137,7 @@ class TestBreach:
         after = frame(TEXT, b"never seen", key=KEY if expect_masked else None)
         results = decoder.feed(before + breach.as_seen_by(expect_masked) + after)
         good = [b"good", twin.Frame(PING, b"ping")]
-        assert results[:-1] == (good + [twin.Frame(TEXT, b"start", fin=False)] if breach.inside else good)
+        assert results[:-1] == ([*good, twin.Frame(TEXT, b"start", fin=False)] if breach.inside else good)
         self.check(decoder, results, breach)
         error = decoder.error
         assert decoder.feed(after) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -48,7 +49,7 @@ def frame(
 def pieces(data: bytes, cuts: Iterable[int]) -> list[bytes]:
     """``data`` cut at these positions."""
     edges = [0, *sorted(cuts), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
 def feed_all(decoder: Any, chunks: Iterable[bytes]) -> list[Any]:

@@ -40,7 +40,7 @@ _from_bytes = int.from_bytes
 
 
 def simd_level() -> str:
-    """The loop that masks: ``"avx512"``, ``"avx2"``, ``"sse2"``, ``"neon"`` or ``"portable"``; ``"none"`` in pure Python."""
+    """The loop that masks: ``"avx512"``, ``"avx2"``, ``"sse2"``, ``"neon"``, ``"portable"``; ``"none"`` in pure Python."""
     return "none"
 
 
@@ -171,12 +171,10 @@ class Utf8Validator:
     Overlong forms, surrogates and what is above U+10FFFF are invalid, as RFC 3629 §4 draws it.
     """
 
-    __slots__ = ("_decoder", "_valid")
+    __slots__ = ("_held", "_valid")
 
     def __init__(self) -> None:
-        # Rejects the first byte that no valid sequence can have, and holds back an incomplete character.
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._valid = True
+        self.reset()
 
     __init_subclass__ = _refuse_subclass
     __reduce__ = _refuse_pickle
@@ -194,22 +192,25 @@ class Utf8Validator:
         Raises:
             TypeError: ``data`` is not a C-contiguous buffer.
         """
-        piece = _raw(data, "data")
+        text = self._held + _raw(data, "data")
         if self._valid:
             try:
-                self._decoder.decode(piece)
+                self._held = text[codecs.utf_8_decode(text, "strict", False)[1] :]
             except UnicodeDecodeError:
                 self._valid = False
+            else:
+                # Of all that is impossible, Python's decoder waits for the end of a surrogate only.
+                self._valid = not b"\xed\xa0" <= self._held < b"\xee"
         return self._valid
 
     @property
     def at_boundary(self) -> bool:
         """Whether the text may end here: valid so far, and not inside of a character."""
-        return self._valid and not self._decoder.getstate()[0]
+        return self._valid and not self._held
 
     def reset(self) -> None:
         """Forgets what has come: the next piece begins a new text."""
-        self._decoder.reset()
+        self._held = b""  # the beginning of a character
         self._valid = True
 
 
@@ -317,6 +318,9 @@ def _frame(first: int, payload: bytes) -> Frame:
     frame._rsv = first & _RSV_BITS
     return frame
 
+
+#: RFC 6455 §5.2: no frame can have as many bytes; for a message, that is as good as no limit.
+_NO_LIMIT: Final = 1 << 63
 
 _Result: TypeAlias = "str | bytes | Frame | ProtocolError"
 
@@ -553,7 +557,7 @@ class FrameDecoder:
         if self._max_fragments is not None and fragments > self._max_fragments:
             raise ProtocolError(Violation.TOO_MANY_FRAGMENTS, size=fragments, limit=self._max_fragments)
         limit = self._max_message_size
-        if limit is not None:
+        if limit is not None and limit < _NO_LIMIT:
             size = self._message_size + length
             # An extension may have made the message longer than it was: deflate does that to what it cannot compress.
             extended = self._message_rsv or first & _RSV_BITS
