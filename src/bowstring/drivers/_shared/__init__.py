@@ -1,0 +1,1 @@
+"""What every driver needs and none should write again."""

@@ -1,0 +1,234 @@
+"""The server's end of a connection: its opening handshake, and the run of its handler."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from bowstring.constants import CloseCode, State
+from bowstring.drivers._shared.timer_wheel import Timer
+from bowstring.exceptions import ConnectionClosed, HandshakeRejected
+from bowstring.protocol import Connection as Protocol
+from bowstring.protocol import Role
+from bowstring.protocol.handshake.server import Accepted
+from bowstring.protocol.headers import Headers
+from bowstring.protocol.http11 import Request, RequestReader, Response, encode_response, parse_request
+
+from .connection import Connection
+
+if TYPE_CHECKING:
+    from .server import Server
+
+__all__ = ["ServerConnection"]
+
+
+class ServerConnection(Connection):
+    """A connection that a client has opened. Given to the handler when it is open."""
+
+    __slots__ = ("_open_timer", "_raw_request", "_reader_of_head", "_response", "_server")
+
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(server.options, loop)
+        self._server = server
+        self._reader_of_head: RequestReader | None = RequestReader()
+        self._open_timer: Timer | None = None
+        self._raw_request = b""  # parsed when it is asked for: most handlers never do
+        self._response: Response | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._server._connection_began(self)
+        if self._options.open_timeout is not None:
+            # For the whole opening, and not renewed by progress: a slow sender gets no longer than a silent one.
+            self._open_timer = self._call_later(self._options.open_timeout, self._open_timed_out)
+
+    @property
+    def has_requested(self) -> bool:
+        """Whether the client's request is complete."""
+        return bool(self._raw_request)
+
+    def _open_timed_out(self) -> None:
+        self._open_timer = None
+        self._options.logger.debug("opening handshake took too long: %s", self.remote_address)
+        self._abort()
+
+    def _opening_received(self, data: bytes) -> None:
+        reader = self._reader_of_head
+        if reader is None:
+            return  # the answer is on its way; what the client still sends is not wanted
+        try:
+            request = reader.feed(data)
+        except HandshakeRejected as error:
+            self._reject(error)
+            return
+        if request is not None:
+            self._reader_of_head = None
+            self._raw_request = reader.raw
+            self._request_received(request, reader.trailing)
+
+    def _opening_ended(self, error: BaseException | None) -> None:
+        if self._reader_of_head is not None:
+            self._options.logger.debug("connection ended before its request was complete")
+            self._reader_of_head = None
+
+    def _request_received(self, request: Request, trailing: bytes) -> None:
+        server = self._server
+        if server.process_request is None and server.process_response is None:
+            # Nothing to wait for: the answer goes out in the same turn of the loop.
+            if self._accept(request, trailing):
+                server._run(self._handle())
+        else:
+            self.transport.pause_reading()
+            server._run(self._process(request, trailing))
+
+    async def _process(self, request: Request, trailing: bytes) -> None:
+        """Like :meth:`_accept`, with the application's hooks around it, and then the handler."""
+        try:
+            response = None
+            if self._server.process_request is not None:
+                result = self._server.process_request(self, request)
+                response = await result if inspect.isawaitable(result) else result
+            if response is not None:
+                opened = self._answer(response)
+            else:
+                opened = await self._accept_and_process_response(request, trailing)
+        except Exception:
+            self._options.logger.exception("process_request or process_response failed")
+            opened = self._answer(self.respond(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed.\n"))
+        if opened:
+            await self._handle()
+
+    async def _accept_and_process_response(self, request: Request, trailing: bytes) -> bool:
+        process = self._server.process_response
+
+        def processed(response: Response) -> Any:
+            return None if process is None else process(self, request, response)
+
+        try:
+            accepted = self._negotiate(request)
+        except HandshakeRejected as error:
+            response = self._server.handshake.reject(error)
+            result = processed(response)
+            replaced = await result if inspect.isawaitable(result) else result
+            return self._answer(replaced or response)
+        result = processed(accepted.response)
+        replaced = await result if inspect.isawaitable(result) else result
+        response = replaced or accepted.response
+        if response.status != HTTPStatus.SWITCHING_PROTOCOLS:
+            return self._answer(response)
+        self._switch(response, accepted.subprotocol, accepted.extensions, trailing)
+        self.transport.resume_reading()
+        return not self._lost
+
+    def _negotiate(self, request: Request) -> Accepted:
+        select = self._server.select_subprotocol
+        return self._server.handshake.accept(
+            request,
+            secure=self._server.is_secure,
+            select_subprotocol=None if select is None else lambda offered: select(self, offered),
+        )
+
+    def _accept(self, request: Request, trailing: bytes) -> bool:
+        """Answers the request. Returns whether the connection is open."""
+        try:
+            accepted = self._negotiate(request)
+        except HandshakeRejected as error:
+            self._reject(error)
+            return False
+        except Exception:
+            self._options.logger.exception("select_subprotocol or origins failed")
+            return self._answer(self.respond(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed.\n"))
+        self._switch(accepted.response, accepted.subprotocol, accepted.extensions, trailing)
+        return True
+
+    def _switch(self, response: Response, subprotocol: str | None, extensions: Any, trailing: bytes) -> None:
+        """Sends the 101; from here on it is frames."""
+        if self._lost:
+            return
+        self._stop_open_timer()
+        self._response = response
+        self._subprotocol = subprotocol
+        self.transport.write(encode_response(response))
+        protocol = Protocol(
+            Role.SERVER,
+            extensions=extensions,
+            max_message_size=self._options.max_size,
+            max_fragments=self._options.max_fragments,
+            decode=self._options.decode,
+        )
+        self._open(protocol, trailing)
+
+    def _reject(self, error: HandshakeRejected) -> None:
+        # What a client sent wrong is its own business: no traceback, and nothing of it in the line.
+        self._options.logger.debug("opening handshake rejected: %s", error.violation.text)
+        self._answer(self._server.handshake.reject(error))
+
+    def _answer(self, response: Response) -> bool:
+        """Sends an answer other than 101, and ends the stream. Returns that the connection is not open."""
+        self._reader_of_head = None
+        self._response = response
+        if not self._lost:
+            self.transport.resume_reading()
+            self.transport.write(encode_response(response))
+            if self.transport.can_write_eof():
+                # Closing while the client is still sending would reset the stream, and take the answer with it.
+                self.transport.write_eof()
+            else:
+                self.transport.close()
+        return False
+
+    async def _handle(self) -> None:
+        """Runs the handler, and closes the connection after it."""
+        if self._server.is_closing:
+            self._close(CloseCode.GOING_AWAY, "")
+        try:
+            await self._server.handler(self)
+        except ConnectionClosed as closed:
+            if self.state is State.OPEN:  # it was another connection that ended
+                self._handler_failed()
+            else:
+                self._options.logger.debug("handler ended with its connection: %s", closed)
+        except asyncio.CancelledError:
+            self._abort()
+            raise
+        except Exception:
+            self._handler_failed()
+        await self.close()
+
+    def _handler_failed(self) -> None:
+        self._options.logger.exception("connection handler failed")
+        self._close(CloseCode.INTERNAL_ERROR, "")
+
+    def _stop_open_timer(self) -> None:
+        if self._open_timer is not None:
+            self._open_timer.cancel()
+            self._open_timer = None
+
+    def _disconnected(self) -> None:
+        self._stop_open_timer()
+        self._server._connection_ended(self)
+
+    def respond(self, status: int, text: str) -> Response:
+        """Makes a plain-text answer, to be returned from ``process_request``.
+
+        Args:
+            status: the HTTP status.
+            text: the body.
+        """
+        headers = Headers([("Content-Type", "text/plain; charset=utf-8")])
+        return Response(int(status), HTTPStatus(status).phrase, headers, text.encode())
+
+    @property
+    def request(self) -> Request | None:
+        return parse_request(self._raw_request) if self._raw_request else None
+
+    @property
+    def response(self) -> Response | None:
+        return self._response
+
+    @property
+    def server(self) -> Server:
+        """The server that it belongs to."""
+        return self._server
