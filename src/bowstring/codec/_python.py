@@ -40,7 +40,7 @@ _from_bytes = int.from_bytes
 
 
 def simd_level() -> str:
-    """The loop that masks: ``"avx512"``, ``"avx2"``, ``"sse2"``, ``"neon"``, ``"portable"``; ``"none"`` in pure Python."""
+    """The loop that masks: ``"avx512"``, ``"avx2"``, ``"sse2"``, ``"neon"``, ``"portable"``, or in pure Python ``"none"``."""
     return "none"
 
 
@@ -173,6 +173,9 @@ class Utf8Validator:
 
     __slots__ = ("_held", "_valid")
 
+    _held: bytes  # the beginning of a character
+    _valid: bool
+
     def __init__(self) -> None:
         self.reset()
 
@@ -210,19 +213,19 @@ class Utf8Validator:
 
     def reset(self) -> None:
         """Forgets what has come: the next piece begins a new text."""
-        self._held = b""  # the beginning of a character
+        self._held = b""
         self._valid = True
 
 
 def _check_opcode(opcode: int) -> int:
-    opcode = operator.index(opcode)
+    opcode = int(operator.index(opcode))  # a plain int, also from an enum
     if opcode not in _OPCODE_NAMES:
         raise ValueError(f"opcode must be 0, 1, 2, 8, 9 or 10, not {opcode}")
     return opcode
 
 
 def _check_rsv(rsv: int, name: str) -> int:
-    rsv = operator.index(rsv)
+    rsv = int(operator.index(rsv))
     if rsv & ~_RSV_BITS:
         raise ValueError(f"{name} must be made of RSV1, RSV2 and RSV3, not {rsv:#x}")
     return rsv
@@ -246,6 +249,8 @@ class Frame:
     __slots__ = ("_fin", "_opcode", "_payload", "_rsv")
 
     def __init__(self, opcode: int, payload: BytesLike = b"", *, fin: bool = True, rsv: int = 0) -> None:
+        if hasattr(self, "_rsv"):
+            raise AttributeError("Frame is immutable")
         self._opcode = _check_opcode(opcode)
         self._payload = _raw(payload, "payload")
         self._fin = bool(fin)
@@ -743,7 +748,7 @@ def encode_frames(frames: Iterable[str | BytesLike | Frame], *, masking_keys: By
             a reserved bit or more than 125 bytes (RFC 6455 §5.5).
         UnicodeEncodeError: a text has a lone surrogate.
     """
-    items = frames if isinstance(frames, list | tuple) else list(frames)
+    items = tuple(frames)
     keys = None if masking_keys is None else _raw(masking_keys, "masking_keys")
     if keys is not None and len(keys) != 4 * len(items):
         raise ValueError(f"masking_keys must be {4 * len(items)} bytes (4 for each frame), not {len(keys)}")
