@@ -3,6 +3,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const SAMPLES = 60;
 const LEFT = 34, RIGHT = 284, TOP = 8, BOTTOM = 94;
+const LEAST = 0.1; // ms: less than this is not told apart
 
 export class Chart {
   #svg;
@@ -36,18 +37,23 @@ export class Chart {
   }
 
   #draw(me, people) {
-    const top = ceiling(Math.max(0.5, ...[...this.#lines.values()].flat()));
+    // Logarithmic, a line for each power of ten: somebody next door and somebody overseas are both to be read.
+    const values = [...this.#lines.values()].flat().filter((rtt) => rtt !== null);
+    const low = Math.min(0, ...values.map((rtt) => Math.floor(decade(rtt))));
+    const high = Math.max(1, ...values.map((rtt) => Math.ceil(decade(rtt))));
+    const height = (rtt) => BOTTOM - ((decade(rtt) - low) / (high - low)) * (BOTTOM - TOP);
     const parts = [];
-    for (const share of [0, 0.5, 1]) {
-      const y = BOTTOM - share * (BOTTOM - TOP);
+    for (let power = low; power <= high; power += 1) {
+      const rtt = Number((10 ** power).toPrecision(1));
+      const y = height(rtt);
       parts.push(element("line", { class: "grid", x1: LEFT, x2: RIGHT, y1: y, y2: y }));
-      parts.push(element("text", { class: "axis", x: LEFT - 6, y: y + 3.5, "text-anchor": "end" }, label(top * share)));
+      parts.push(element("text", { class: "axis", x: LEFT - 6, y: y + 3.5, "text-anchor": "end" }, String(rtt)));
     }
     parts.push(element("text", { class: "axis", x: LEFT, y: 108 }, "60 s ago"));
     parts.push(element("text", { class: "axis", x: RIGHT, y: 108, "text-anchor": "end" }, "now, in ms"));
     const nicks = [...this.#lines.keys()].filter((nick) => nick !== me);
     for (const nick of this.#lines.has(me) ? [...nicks, me] : nicks) {
-      const runs = runsOf(this.#lines.get(nick), top);
+      const runs = runsOf(this.#lines.get(nick), height);
       const tint = people.get(nick)?.tint ?? 0;
       for (const run of runs) {
         const points = run.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ");
@@ -73,7 +79,7 @@ export function duration(ms) {
   return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 }
 
-function runsOf(samples, top) {
+function runsOf(samples, height) {
   const runs = [[]];
   samples.forEach((rtt, index) => {
     if (rtt === null) {
@@ -81,19 +87,13 @@ function runsOf(samples, top) {
       return;
     }
     const x = RIGHT - (samples.length - 1 - index) * ((RIGHT - LEFT) / (SAMPLES - 1));
-    runs.at(-1).push([x, BOTTOM - (rtt / top) * (BOTTOM - TOP)]);
+    runs.at(-1).push([x, height(rtt)]);
   });
   return runs.filter((run) => run.length > 0);
 }
 
-// The next of 1, 2, 5, 10, 20, 50 ...
-function ceiling(value) {
-  const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value) ?? 10 * power;
-}
-
-function label(ms) {
-  return String(Number(ms.toPrecision(3)));
+function decade(rtt) {
+  return Math.log10(Math.max(LEAST, rtt));
 }
 
 function element(name, attributes, text = "") {

@@ -31,8 +31,7 @@ const link = new Link(`${location.protocol === "https:" ? "wss" : "ws"}://${loca
     handlers[event.type]?.(event);
   },
   onRtt(rtt) {
-    rttShown = rtt;
-    $("my-rtt").textContent = $("rtt-now").textContent = duration(rtt);
+    showRtt(rtt);
   },
   onDown(delay) {
     status("Offline", "down");
@@ -302,12 +301,14 @@ function showRtt(rtt) {
   rttShown = rtt;
   $("my-rtt").textContent = rtt === undefined ? "" : duration(rtt);
   $("rtt-now").textContent = duration(rtt);
+  const person = people.get(me.nick);
+  if (person) showLatency(me.nick, Object.assign(person, { rtt }));
 }
 
 function tintOf(nick) {
   let hash = 0;
   for (const character of nick) hash = (hash * 31 + character.codePointAt(0)) >>> 0;
-  return (hash ^ (hash >>> 7)) % TINTS;
+  return (hash >>> 7) % TINTS;
 }
 
 // ---- status, banner, window
@@ -323,6 +324,7 @@ function banner(text, { busy = false, retry = "", fade = false } = {}) {
   $("banner").classList.toggle("busy", busy);
   $("banner").classList.toggle("good", fade);
   $("banner-text").textContent = text;
+  $("banner-more").textContent = "";
   $("retry").hidden = !retry;
   $("retry").textContent = retry;
   if (fade) bannerTimer = setTimeout(() => banner(""), 2500);
@@ -332,7 +334,7 @@ function countDown(delay) {
   const end = performance.now() + delay;
   const show = () => {
     const seconds = Math.max(1, Math.ceil((end - performance.now()) / 1000));
-    $("banner-text").textContent = `Connection lost. Trying again in ${seconds} s …`;
+    $("banner-more").textContent = `Next try in ${seconds} s`;
   };
   banner("Connection lost.", { busy: true, retry: "Try now" });
   show();

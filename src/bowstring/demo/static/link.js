@@ -15,7 +15,7 @@ export class Link {
   #listener;
   #socket = null;
   #attempt = 0;
-  #timer = 0; // until the next attempt, or the end of this one
+  #timer = 0; // until the next attempt, the end of this one, or the first ping
   #pinger = 0;
   #pingId = 0;
   #pings = new Map(); // id -> when it was sent
@@ -58,7 +58,7 @@ export class Link {
   // The server has taken us in: the next failure is a first one again.
   settled() {
     this.#attempt = 0;
-    this.#ping();
+    this.#timer = setTimeout(() => this.#ping(), 250); // when the page has settled too, or it would measure itself
   }
 
   retryNow() {
