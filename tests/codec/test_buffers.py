@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from .refusal import refused
 from .wire import BINARY, KEY, TEXT, frame, mask
 
 
@@ -159,9 +160,8 @@ def test_taken(twin: Any, parameter: Parameter, kind: Callable[[bytes], Any]) ->
 @parameters
 @pytest.mark.parametrize("kind", SCATTERED.values(), ids=SCATTERED)
 def test_not_contiguous(twin: Any, parameter: Parameter, kind: Callable[[bytes], Any]) -> None:
-    with pytest.raises(TypeError) as caught:
+    with refused(TypeError, f"{parameter.name} must be C-contiguous"):
         parameter.call(twin, kind(parameter.value))
-    assert str(caught.value) == f"{parameter.name} must be C-contiguous"
 
 
 @parameters
@@ -172,9 +172,8 @@ def test_no_buffer(twin: Any, parameter: Parameter) -> None:
     if not parameter.name.startswith("frames"):
         others += ["text", twin.Frame(TEXT)]
     for other in others:
-        with pytest.raises(TypeError) as caught:
+        with refused(TypeError, f"{parameter.name} must be {parameter.wanted}, not {type(other).__name__!r}"):
             parameter.call(twin, other)
-        assert str(caught.value) == f"{parameter.name} must be {parameter.wanted}, not {type(other).__name__!r}"
 
 
 @parameters
@@ -210,38 +209,32 @@ def test_in_place(twin: Any, kind: Callable[[bytes], Any]) -> None:
 @pytest.mark.parametrize("kind", READ_ONLY.values(), ids=READ_ONLY)
 def test_in_place_needs_a_writable_buffer(twin: Any, kind: Callable[[bytes], Any]) -> None:
     buffer = kind(DATA)
-    with pytest.raises(TypeError, match="^buffer must be writable$"):
+    with refused(TypeError, "buffer must be writable"):
         twin.mask_in_place(buffer, KEY)
     assert memoryview(buffer).tobytes() == DATA
 
 
 @pytest.mark.parametrize("kind", SCATTERED.values(), ids=SCATTERED)
 def test_in_place_not_contiguous(twin: Any, kind: Callable[[bytes], Any]) -> None:
-    with pytest.raises(TypeError, match="^buffer must be C-contiguous$"):
+    with refused(TypeError, "buffer must be C-contiguous"):
         twin.mask_in_place(kind(DATA), KEY)
 
 
 @pytest.mark.parametrize("other", [*OTHERS, None, "text"], ids=repr)
 def test_in_place_no_buffer(twin: Any, other: Any) -> None:
-    with pytest.raises(TypeError) as caught:
+    with refused(TypeError, f"buffer must be a bytes-like object, not {type(other).__name__!r}"):
         twin.mask_in_place(other, KEY)
-    assert str(caught.value) == f"buffer must be a bytes-like object, not {type(other).__name__!r}"
 
 
 def test_in_place_keeps_no_view(twin: Any) -> None:
     memory = bytearray(DATA)
     twin.mask_in_place(memory, KEY)
     memory += b"grows"
-    for call in (
-        lambda: twin.mask_in_place(memory, b"key"),
-        lambda: twin.mask_in_place(memory, KEY, -1),
-        lambda: twin.mask_in_place(memory, KEY, "1"),
-        lambda: twin.mask_in_place(memory, None),
-    ):
+    for arguments in ((b"key",), (KEY, -1), (KEY, "1"), (None,)):
         with pytest.raises((TypeError, ValueError)) as caught:
-            call()
+            twin.mask_in_place(memory, *arguments)
         memory += b"grows"
-        assert caught.value is not None
+        assert caught.value.__traceback__ is not None
     assert memory == mask(DATA) + b"grows" * 5
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from .refusal import refused
 from .wire import BINARY, KEY, TEXT, frame, mask
 
 pytestmark = pytest.mark.usefixtures("simd")
@@ -86,7 +87,7 @@ def test_an_empty_payload(twin: Any) -> None:
 @pytest.mark.parametrize("offset", [-1, -4, -(2**31), -(2**64)])
 def test_negative_offsets(twin: Any, offset: int) -> None:
     memory = bytearray(b"abc")
-    with pytest.raises(ValueError, match=f"^offset must not be negative: {offset}$"):
+    with refused(ValueError, f"offset must not be negative: {offset}"):
         twin.mask_in_place(memory, KEY, offset)
     assert memory == b"abc"
 
@@ -99,7 +100,7 @@ def test_keys_of_other_lengths(twin: Any, length: int) -> None:
         lambda key: twin.mask_in_place(memory, key),
         lambda key: twin.encode_frame(BINARY, b"abc", masking_key=key),
     ):
-        with pytest.raises(ValueError, match=f"^masking_key must be 4 bytes, not {length}$"):
+        with refused(ValueError, f"masking_key must be 4 bytes, not {length}"):
             call(bytes(length))
     assert memory == b"abc"
 
