@@ -63,6 +63,31 @@ def test_ten_pings_want_ten_pongs_in_order(tmp_path: Path, pongs: list[str]) -> 
     }
 
 
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        ("server_max_window_bits=9; server_no_context_takeover", None),
+        ("server_max_window_bits=9", "['server_max_window_bits=9']"),
+        (
+            "server_no_context_takeover; server_max_window_bits=15",
+            "['server_no_context_takeover', 'server_max_window_bits=15']",
+        ),
+    ],
+)
+def test_a_server_has_to_agree_to_what_it_was_asked_for(tmp_path: Path, answer: str, complaint: str | None) -> None:
+    response = f"HTTP/1.1 101\r\nSec-WebSocket-Extensions: permessage-deflate; {answer}\r\n\r\n"
+    report = write_report(tmp_path, "13.5.1", OK, [], isServer=False, httpResponse=response)
+    if complaint is None:
+        assert report.differences({"13.5.1": OK}) == {}
+    else:
+        assert report.differences({"13.5.1": OK}) == {
+            "13.5.1": "asked for ['server_no_context_takeover', 'server_max_window_bits=9'], "
+            f"the server agreed to ['permessage-deflate', {complaint[1:]}"
+        }
+    report = write_report(tmp_path, "13.5.1", OK, [], isServer=True, httpResponse="")
+    assert report.differences({"13.5.1": OK}) == {}
+
+
 def test_cases_are_selected_by_patterns() -> None:
     cases = ["1.1.1", "1.1.2", "9.1.1", "12.1.1", "13.7.18"]
     assert select(cases, []) == cases

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,17 @@ PING_CASES = ("2.10", "2.11")
 PINGS = 10
 
 PONG = 0xA
+
+#: What wstest asks a server for in its offers of these groups. It takes any answer: that the answer agrees to this is
+#: looked up in its record of the handshake. (Of a client, whose offers it answers, it does check what it needs.)
+ASKED_OF_SERVER = {
+    "13.2.*": ["server_no_context_takeover"],
+    "13.3.*": ["server_max_window_bits=9"],
+    "13.4.*": ["server_max_window_bits=15"],
+    "13.5.*": ["server_no_context_takeover", "server_max_window_bits=9"],
+    "13.6.*": ["server_no_context_takeover", "server_max_window_bits=15"],
+    "13.7.*": ["server_no_context_takeover", "server_max_window_bits=9"],
+}
 
 
 @dataclass(frozen=True)
@@ -86,9 +98,18 @@ class Report:
                 found[case] = f"expected {verdict}, was not run"
             elif self.verdicts[case] != verdict:
                 found[case] = f"expected {verdict}, got {self.verdicts[case]}: {_explain(self.details(case))}"
-            elif case in PING_CASES and (complaint := _check_pongs(self.details(case))):
+            elif complaint := self._check_record(case):
                 found[case] = complaint
         return found
+
+    def _check_record(self, case: str) -> str | None:
+        """Looks up what wstest leaves unjudged."""
+        if case in PING_CASES:
+            return _check_pongs(self.details(case))
+        for pattern, parameters in ASKED_OF_SERVER.items():
+            if fnmatch.fnmatchcase(case, pattern):
+                return _check_extensions(self.details(case), parameters)
+        return None
 
 
 def _explain(details: Mapping[str, Any]) -> str:
@@ -108,3 +129,12 @@ def _check_pongs(details: Mapping[str, Any]) -> str | None:
     if pongs == [f"payload-{number}" for number in range(PINGS)]:
         return None
     return f"{PINGS} Pings were sent, and answered by {pongs}"
+
+
+def _check_extensions(details: Mapping[str, Any], asked: list[str]) -> str | None:
+    if details["isServer"]:
+        return None
+    answer = re.search(r"(?im)^Sec-WebSocket-Extensions:(.*)$", details["httpResponse"])
+    given = [part.strip() for part in answer[1].split(";")] if answer else []
+    missing = [parameter for parameter in asked if parameter not in given]
+    return f"asked for {asked}, the server agreed to {given}" if missing else None
