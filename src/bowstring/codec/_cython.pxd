@@ -40,11 +40,13 @@ cdef class FrameDecoder:
     cdef bint _receiving
     cdef bint _checked
     cdef bint _ascii
+    cdef bint _is_str
     cdef uint8_t _first
     cdef int _header_size
     cdef uint32_t _key
     cdef Py_ssize_t _size
     cdef Py_ssize_t _got
+    cdef Py_ssize_t _capacity
     cdef PyObject *_payload
     # The message that has begun and not ended.
     cdef uint64_t _fragments
@@ -59,6 +61,7 @@ cdef class FrameDecoder:
     cdef object _judge_size(self, int first, uint64_t length)
     cdef int _expect(self, int first, Py_ssize_t header_size, Py_ssize_t size, uint32_t key) except -1
     cdef Py_ssize_t _receive(self, list results, const uint8_t *data, Py_ssize_t nbytes) except -1
+    cdef int _make_room(self, Py_ssize_t needed) except -1
     cdef int _complete(self, list results) except -1
     cdef void _end_message(self) noexcept
     cdef void _forget(self) noexcept

@@ -21,7 +21,7 @@ from cpython.long cimport PyLong_AsLongAndOverflow
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.number cimport PyNumber_Index
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_XDECREF
+from cpython.ref cimport Py_CLEAR, Py_XDECREF
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport UINT64_MAX, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -43,10 +43,11 @@ cdef extern from "_mask.h" nogil:
     uint32_t bow_key(const uint8_t *data)
     uint32_t bow_key_at(uint32_t key, size_t offset)
     uint8_t bow_mask(uint8_t *target, const uint8_t *source, size_t size, uint32_t key)
-    int bow_simd_levels(const char **names)
-    bint bow_simd_select(const char *name)
-    const char *bow_simd_level()
     const int BOW_SIMD_LEVELS
+    int bow_simd_level
+    const char *bow_simd_name(int level)
+    bint bow_simd_available(int level)
+    void bow_simd_select(int level)
 
 cdef extern from "_utf8.h" nogil:
     const uint32_t BOW_UTF8_BOUNDARY
@@ -55,7 +56,9 @@ cdef extern from "_utf8.h" nogil:
 
 cdef extern from "_bytes.h":
     void bow_borrow(Py_buffer *view, PyObject *bytes)
-    int bow_grow(PyObject **payload, Py_ssize_t used, Py_ssize_t size) except -1
+    uint8_t *bow_payload_data(PyObject *payload)
+    PyObject *bow_payload_new(bint is_str, Py_ssize_t size) except NULL
+    int bow_payload_grow(PyObject **payload, Py_ssize_t used, Py_ssize_t size) except -1
 
 # RFC 6455 §5.2, as C sees it.
 cdef enum:
@@ -81,14 +84,13 @@ IMPLEMENTATION = "cython"
 
 def simd_level():
     """The loop that masks: ``"avx512"``, ``"avx2"``, ``"sse2"``, ``"neon"``, ``"portable"``, or ``"none"`` in pure Python."""
-    return bow_simd_level().decode()
+    return bow_simd_name(bow_simd_level).decode()
 
 
 def simd_levels():
     """What this machine can run, best first. The first one is in use unless ``BOWSTRING_SIMD`` names another."""
-    cdef const char *names[BOW_SIMD_LEVELS]
-    cdef int count = bow_simd_levels(names)
-    return tuple([names[i].decode() for i in range(count)])
+    cdef int level
+    return tuple([bow_simd_name(level).decode() for level in range(BOW_SIMD_LEVELS) if bow_simd_available(level)])
 
 
 def set_simd_level(name):
@@ -100,8 +102,13 @@ def set_simd_level(name):
     Raises:
         ValueError: this machine has no such level.
     """
-    if name not in simd_levels() or not bow_simd_select(name.encode()):
-        raise ValueError(f"SIMD level must be one of {', '.join(simd_levels())}, not {name!r}")
+    cdef int level
+    levels = simd_levels()
+    if name not in levels:
+        raise ValueError(f"SIMD level must be one of {', '.join(levels)}, not {name!r}")
+    for level in range(BOW_SIMD_LEVELS):
+        if bow_simd_name(level).decode() == name:
+            bow_simd_select(level)
 
 
 cdef int acquire_other(object value, Py_buffer *view, str name, str wanted) except -1:
@@ -527,7 +534,7 @@ cdef class FrameDecoder:
             return results
         if self._receiving:
             data += self._receive(results, data, nbytes)
-        while data < end:
+        while data < end and self._error is None:
             header = data
             have = end - data
             if self._held:
@@ -657,6 +664,7 @@ cdef class FrameDecoder:
         self._got = 0
         self._key = key
         self._ascii = True
+        self._is_str = self._decode and first == WHOLE_TEXT
         # RFC 6455 §8.1: text is UTF-8; what an extension has changed is none yet.
         self._checked = first & RSV_BITS == 0 if opcode == TEXT else opcode == CONTINUATION and self._message_text
         return 0
@@ -664,59 +672,64 @@ cdef class FrameDecoder:
     cdef Py_ssize_t _receive(self, list results, const uint8_t *data, Py_ssize_t nbytes) except -1:
         """Takes what is there of the payload that is expected, and returns how many bytes that was."""
         cdef Py_ssize_t size = min(nbytes, self._size - self._got)
-        cdef Py_ssize_t got = self._got + size
-        cdef Py_ssize_t capacity = PyBytes_GET_SIZE(<object>self._payload) if self._payload != NULL else 0
         cdef uint8_t *target
         cdef uint8_t seen
-        if got > capacity:
-            # Grows with what arrives, never by what the header claims alone.
-            capacity = min(self._size, max(got, capacity * 2))
-            bow_grow(&self._payload, self._got, capacity)
         if size:
-            target = <uint8_t *>PyBytes_AS_STRING(<object>self._payload) + self._got
+            self._make_room(self._got + size)
+            target = bow_payload_data(self._payload) + self._got
             seen = bow_mask(target, data, size, self._key)
             self._key = bow_key_at(self._key, size)
-            self._got = got
+            self._got += size
             if self._checked and (seen >= 0x80 or self._utf8 != BOW_UTF8_BOUNDARY):
                 self._ascii = False
                 self._utf8 = bow_utf8_feed(self._utf8, target, size)
-        if got == self._size:
+        if self._got == self._size:
             self._complete(results)
         elif self._utf8 == BOW_UTF8_INVALID:
             self._fail(results, ProtocolError(Violation.INVALID_UTF8))
-        return size if self._error is None else nbytes
+        return size
+
+    cdef int _make_room(self, Py_ssize_t needed) except -1:
+        """Lets the payload grow with what arrives, whatever its header claims."""
+        if self._payload == NULL:
+            self._payload = bow_payload_new(self._is_str, needed)
+            self._capacity = needed
+        elif needed > self._capacity:
+            self._capacity = min(self._size, max(needed, 2 * self._capacity))
+            try:
+                bow_payload_grow(&self._payload, self._got, self._capacity)
+            except MemoryError:
+                self._forget()
+                raise
+        return 0
 
     cdef int _complete(self, list results) except -1:
-        """A payload is complete: delivers it, and moves the message on that it belongs to."""
+        """Delivers a payload that is complete, and moves the message on that it belongs to."""
         cdef int first = self._first
-        cdef int opcode = first & OPCODE_BITS
-        cdef bytes payload = b"" if self._payload == NULL else <bytes>self._payload
-        Py_XDECREF(self._payload)
-        self._payload = NULL
-        self._receiving = False
-        if self._checked and (
-            self._utf8 == BOW_UTF8_INVALID or (first & FIN and self._utf8 != BOW_UTF8_BOUNDARY)
-        ):
-            self._fail(results, ProtocolError(Violation.INVALID_UTF8))
-        elif first == WHOLE_TEXT and self._decode:
-            if self._ascii:
-                results.append(new_text(<uint8_t *>PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), 0))
-            else:
-                results.append(decode_utf8(<uint8_t *>PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload)))
-        elif first == WHOLE_TEXT or first == WHOLE_BINARY:
-            results.append(payload)
+        cdef object payload
+        if self._checked and (self._utf8 == BOW_UTF8_INVALID or (first & FIN and self._utf8 != BOW_UTF8_BOUNDARY)):
+            return self._fail(results, ProtocolError(Violation.INVALID_UTF8))
+        if self._payload == NULL:
+            payload = "" if self._is_str else b""
+        elif self._is_str and not self._ascii:
+            payload = PyUnicode_DecodeUTF8(<const char *>bow_payload_data(self._payload), self._size, NULL)
         else:
-            if opcode >= CLOSE:
-                pass
-            elif first & FIN:
+            payload = <object>self._payload
+        Py_CLEAR(self._payload)
+        self._receiving = False
+        if first == WHOLE_TEXT or first == WHOLE_BINARY:
+            results.append(payload)
+            return 0
+        results.append(new_frame(first, payload))
+        if first & OPCODE_BITS < CLOSE:
+            if first & FIN:
                 self._end_message()
             else:
-                if opcode != CONTINUATION:
+                if not self._fragments:
                     self._message_text = self._checked
                     self._message_rsv = first & RSV_BITS
-                self._message_size += PyBytes_GET_SIZE(payload)
+                self._message_size += self._size
                 self._fragments += 1
-            results.append(new_frame(first, payload))
         return 0
 
     cdef void _end_message(self) noexcept:
@@ -728,8 +741,7 @@ cdef class FrameDecoder:
 
     cdef void _forget(self) noexcept:
         """Drops all that is held."""
-        Py_XDECREF(self._payload)
-        self._payload = NULL
+        Py_CLEAR(self._payload)
         self._held = 0
         self._receiving = False
         self._end_message()
@@ -974,13 +986,7 @@ def encode_frames(frames, *, masking_keys=None):
         PyBuffer_Release(&keys)
 
 
-def _choose_simd_level(name):
-    bow_simd_select(simd_levels()[0].encode())
-    if name:
-        try:
-            set_simd_level(name)
-        except ValueError as exc:
-            raise ImportError(f"BOWSTRING_SIMD: {exc}") from None
-
-
-_choose_simd_level(os.environ.get("BOWSTRING_SIMD", ""))
+try:
+    set_simd_level(os.environ.get("BOWSTRING_SIMD") or simd_levels()[0])
+except ValueError as exc:
+    raise ImportError(f"BOWSTRING_SIMD: {exc}") from None

@@ -1,14 +1,14 @@
 /* Masking (RFC 6455 §5.3): every byte XOR the byte of the key at its position modulo 4.
  *
  * One operation does it all: bow_mask(target, source, size, key) writes `size` masked bytes to `target` and returns
- * the OR of what it wrote, so that a text can be unmasked and found to be ASCII in one pass. `target` may be `source`
- * itself, or must not overlap it. Nothing is assumed about alignment, and nothing outside of [target, target + size)
- * is written, nor outside of [source, source + size) read.
+ * the OR of them, so that a text is unmasked and found to be ASCII in one pass. `target` may be `source` itself, or
+ * must not overlap it. Nothing is assumed about alignment; nothing outside of [target, target + size) is written, and
+ * nothing outside of [source, source + size) read.
  *
- * The key is a word with its four bytes in the order of memory (see bow_key), for the phase of the first byte.
+ * A key is a word with its four bytes in the order of memory (bow_key), beginning with the one for the first byte.
  *
- * Every loop runs over whole vectors; the last vector ends with the last byte and may overlap the one before. It is
- * loaded before the loop stores anything, because in place the loop would have changed what they share.
+ * There is one loop, written once and compiled for vectors of several widths; which one runs is chosen when the module
+ * is loaded (bow_simd_level).
  */
 #ifndef BOWSTRING_MASK_H
 #define BOWSTRING_MASK_H
@@ -16,8 +16,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-
-#define BOW_SIMD_LEVELS 5 /* at most */
 
 typedef uint8_t (*bow_mask_loop)(uint8_t *target, const uint8_t *source, size_t size, uint32_t key);
 
@@ -29,23 +27,17 @@ static inline uint32_t bow_key(const uint8_t *bytes)
     return key;
 }
 
-/* The key for a payload's byte at `offset`. */
+/* The key that begins with the byte for position `offset`. */
 static inline uint32_t bow_key_at(uint32_t key, size_t offset)
 {
     uint8_t bytes[8];
 
     memcpy(bytes, &key, 4);
     memcpy(bytes + 4, &key, 4);
-    memcpy(&key, bytes + (offset & 3), 4);
-    return key;
+    return bow_key(bytes + (offset & 3));
 }
 
-static inline uint64_t bow_key_twice(uint32_t key)
-{
-    return (uint64_t)key << 32 | key;
-}
-
-static inline uint64_t bow_load(const uint8_t *source)
+static inline uint64_t bow_load_64(const uint8_t *source)
 {
     uint64_t word;
 
@@ -53,12 +45,18 @@ static inline uint64_t bow_load(const uint8_t *source)
     return word;
 }
 
-static inline void bow_store(uint8_t *target, uint64_t word)
+static inline void bow_store_64(uint8_t *target, uint64_t word)
 {
     memcpy(target, &word, 8);
 }
 
-static inline uint8_t bow_fold(uint64_t word)
+static inline uint64_t bow_fill_64(uint32_t key)
+{
+    return (uint64_t)key << 32 | key;
+}
+
+/* The OR of a word's bytes. */
+static inline uint8_t bow_fold_64(uint64_t word)
 {
     word |= word >> 32;
     word |= word >> 16;
@@ -66,45 +64,19 @@ static inline uint8_t bow_fold(uint64_t word)
     return (uint8_t)word;
 }
 
-/* The portable loop, for 8 bytes and more. Every other loop has to give the same. */
-static uint8_t bow_mask_portable(uint8_t *target, const uint8_t *source, size_t size, uint32_t key)
+/* Payloads of less than 16 bytes. */
+static inline uint8_t bow_mask_short(uint8_t *target, const uint8_t *source, size_t size, uint32_t key)
 {
-    uint64_t keys = bow_key_twice(key);
-    uint64_t last = bow_load(source + size - 8) ^ bow_key_twice(bow_key_at(key, size));
-    uint64_t seen = last;
-    size_t at = 0;
-
-    for (; at + 32 <= size; at += 32) {
-        uint64_t a = bow_load(source + at) ^ keys;
-        uint64_t b = bow_load(source + at + 8) ^ keys;
-        uint64_t c = bow_load(source + at + 16) ^ keys;
-        uint64_t d = bow_load(source + at + 24) ^ keys;
-        bow_store(target + at, a);
-        bow_store(target + at + 8, b);
-        bow_store(target + at + 16, c);
-        bow_store(target + at + 24, d);
-        seen |= a | b | c | d;
-    }
-    for (; at + 8 <= size; at += 8) {
-        uint64_t a = bow_load(source + at) ^ keys;
-        bow_store(target + at, a);
-        seen |= a;
-    }
-    bow_store(target + size - 8, last);
-    return bow_fold(seen);
-}
-
-/* In use for all but the shortest. */
-static bow_mask_loop bow_mask_long = bow_mask_portable;
-
-/* Writes `size` masked bytes to `target`, returns the OR of them. */
-static inline uint8_t bow_mask(uint8_t *target, const uint8_t *source, size_t size, uint32_t key)
-{
-    if (size >= 8) {
-        return bow_mask_long(target, source, size, key);
-    }
     uint8_t bytes[4];
     uint8_t seen = 0;
+
+    if (size >= 8) {
+        uint64_t first = bow_load_64(source) ^ bow_fill_64(key);
+        uint64_t last = bow_load_64(source + size - 8) ^ bow_fill_64(bow_key_at(key, size));
+        bow_store_64(target, first);
+        bow_store_64(target + size - 8, last);
+        return bow_fold_64(first | last);
+    }
     memcpy(bytes, &key, 4);
     for (size_t at = 0; at < size; at++) {
         target[at] = source[at] ^ bytes[at & 3];
@@ -113,22 +85,226 @@ static inline uint8_t bow_mask(uint8_t *target, const uint8_t *source, size_t si
     return seen;
 }
 
-/* Names of the loops that this machine can run, best first. */
-static inline int bow_simd_levels(const char **names)
+/* The loop: whole vectors, four at a time, then one by one; the last vector ends with the last byte, and may overlap
+ * the one before. It is loaded first, because in place the loop changes what the two share. A payload that is shorter
+ * than a vector goes to the function `shorter`. */
+#define BOW_MASK_LOOP(name, attribute, vector, load, store, fill, exor, ior, fold, shorter) \
+    attribute static uint8_t name(uint8_t *target, const uint8_t *source, size_t size, uint32_t key) \
+    { \
+        const size_t width = sizeof(vector); \
+        size_t at = 0; \
+        \
+        if (size < width) { \
+            return shorter(target, source, size, key); \
+        } \
+        const vector keys = fill(key); \
+        const vector last = exor(load(source + size - width), fill(bow_key_at(key, size))); \
+        vector seen = last; \
+        for (; size - at >= 4 * width; at += 4 * width) { \
+            vector a = exor(load(source + at), keys); \
+            vector b = exor(load(source + at + width), keys); \
+            vector c = exor(load(source + at + 2 * width), keys); \
+            vector d = exor(load(source + at + 3 * width), keys); \
+            store(target + at, a); \
+            store(target + at + width, b); \
+            store(target + at + 2 * width, c); \
+            store(target + at + 3 * width, d); \
+            seen = ior(seen, ior(ior(a, b), ior(c, d))); \
+        } \
+        for (; size - at >= width; at += width) { \
+            vector a = exor(load(source + at), keys); \
+            store(target + at, a); \
+            seen = ior(seen, a); \
+        } \
+        store(target + size - width, last); \
+        return fold(seen); \
+    }
+
+#define BOW_XOR_64(a, b) ((a) ^ (b))
+#define BOW_OR_64(a, b) ((a) | (b))
+
+BOW_MASK_LOOP(bow_mask_portable, , uint64_t, bow_load_64, bow_store_64, bow_fill_64, BOW_XOR_64, BOW_OR_64,
+              bow_fold_64, bow_mask_short)
+
+#if defined(__x86_64__) || defined(_M_X64) || defined(__i386__) || defined(_M_IX86)
+#define BOW_X86
+
+#include <immintrin.h>
+
+/* The compiler gets told for each function what it may use: the rest has to run on any processor. */
+#ifdef _MSC_VER
+#include <intrin.h>
+#define BOW_USE(features)
+#else
+#define BOW_USE(features) __attribute__((target(features)))
+#endif
+
+#define BOW_LOAD_128(source) _mm_loadu_si128((const __m128i *)(source))
+#define BOW_STORE_128(target, vector) _mm_storeu_si128((__m128i *)(target), vector)
+#define BOW_FILL_128(key) _mm_set1_epi32((int)(key))
+#define BOW_LOAD_256(source) _mm256_loadu_si256((const __m256i *)(source))
+#define BOW_STORE_256(target, vector) _mm256_storeu_si256((__m256i *)(target), vector)
+#define BOW_FILL_256(key) _mm256_set1_epi32((int)(key))
+#define BOW_LOAD_512(source) _mm512_loadu_si512((const void *)(source))
+#define BOW_STORE_512(target, vector) _mm512_storeu_si512((void *)(target), vector)
+#define BOW_FILL_512(key) _mm512_set1_epi32((int)(key))
+
+BOW_USE("sse2") static inline uint8_t bow_fold_128(__m128i vector)
 {
-    names[0] = "portable";
+    uint64_t words[2];
+
+    _mm_storeu_si128((__m128i *)words, vector);
+    return bow_fold_64(words[0] | words[1]);
+}
+
+BOW_USE("avx2") static inline uint8_t bow_fold_256(__m256i vector)
+{
+    return bow_fold_128(_mm_or_si128(_mm256_castsi256_si128(vector), _mm256_extracti128_si256(vector, 1)));
+}
+
+BOW_USE("avx512f,avx2") static inline uint8_t bow_fold_512(__m512i vector)
+{
+    return bow_fold_256(_mm256_or_si256(_mm512_castsi512_si256(vector), _mm512_extracti64x4_epi64(vector, 1)));
+}
+
+BOW_MASK_LOOP(bow_mask_sse2, BOW_USE("sse2"), __m128i, BOW_LOAD_128, BOW_STORE_128, BOW_FILL_128, _mm_xor_si128,
+              _mm_or_si128, bow_fold_128, bow_mask_short)
+BOW_MASK_LOOP(bow_mask_avx2, BOW_USE("avx2"), __m256i, BOW_LOAD_256, BOW_STORE_256, BOW_FILL_256, _mm256_xor_si256,
+              _mm256_or_si256, bow_fold_256, bow_mask_sse2)
+BOW_MASK_LOOP(bow_mask_avx512, BOW_USE("avx512f,avx2"), __m512i, BOW_LOAD_512, BOW_STORE_512, BOW_FILL_512,
+              _mm512_xor_si512, _mm512_or_si512, bow_fold_512, bow_mask_avx2)
+
+/* What the processor has and the operating system allows: it must save the registers as well. */
+#ifdef _MSC_VER
+/* A bit of cpuid: `word` counts from EAX. */
+static int bow_cpuid(int leaf, int word, int bit)
+{
+    int words[4];
+
+    __cpuid(words, 0);
+    if (words[0] < leaf) {
+        return 0;
+    }
+    __cpuidex(words, leaf, 0);
+    return words[word] >> bit & 1;
+}
+
+static int bow_saves(unsigned registers)
+{
+    return bow_cpuid(1, 2, 27) && (_xgetbv(0) & registers) == registers;
+}
+
+static int bow_has_sse2(void)
+{
+    return bow_cpuid(1, 3, 26);
+}
+
+static int bow_has_avx2(void)
+{
+    return bow_saves(0x06) && bow_cpuid(7, 1, 5);
+}
+
+static int bow_has_avx512f(void)
+{
+    return bow_saves(0xE6) && bow_cpuid(7, 1, 16);
+}
+
+static int bow_has_avx512vbmi2(void)
+{
+    return bow_cpuid(7, 2, 6);
+}
+#else
+static int bow_has_sse2(void)
+{
+    return __builtin_cpu_supports("sse2");
+}
+
+static int bow_has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2");
+}
+
+static int bow_has_avx512f(void)
+{
+    return __builtin_cpu_supports("avx512f");
+}
+
+static int bow_has_avx512vbmi2(void)
+{
+    return __builtin_cpu_supports("avx512vbmi2");
+}
+#endif
+
+/* VBMI2 is not used here: it tells the processors whose clock does not fall when wide registers are used. */
+static int bow_has_avx512(void)
+{
+    return bow_has_avx2() && bow_has_avx512f() && bow_has_avx512vbmi2();
+}
+
+#elif defined(__aarch64__) || defined(_M_ARM64)
+#define BOW_ARM64
+
+#include <arm_neon.h>
+
+#define BOW_FILL_NEON(key) vreinterpretq_u8_u32(vdupq_n_u32(key))
+
+static inline uint8_t bow_fold_neon(uint8x16_t vector)
+{
+    uint64x2_t words = vreinterpretq_u64_u8(vector);
+
+    return bow_fold_64(vgetq_lane_u64(words, 0) | vgetq_lane_u64(words, 1));
+}
+
+BOW_MASK_LOOP(bow_mask_neon, , uint8x16_t, vld1q_u8, vst1q_u8, BOW_FILL_NEON, veorq_u8, vorrq_u8, bow_fold_neon,
+              bow_mask_short)
+#endif
+
+static int bow_has_always(void)
+{
     return 1;
 }
 
-static inline int bow_simd_select(const char *name)
+/* The loops that there are for this kind of processor, best first. */
+static const struct {
+    const char *name;
+    bow_mask_loop loop;
+    int (*available)(void);
+} bow_simd_levels[] = {
+#if defined(BOW_X86)
+    {"avx512", bow_mask_avx512, bow_has_avx512},
+    {"avx2", bow_mask_avx2, bow_has_avx2},
+    {"sse2", bow_mask_sse2, bow_has_sse2},
+#elif defined(BOW_ARM64)
+    {"neon", bow_mask_neon, bow_has_always},
+#endif
+    {"portable", bow_mask_portable, bow_has_always},
+};
+
+enum { BOW_SIMD_LEVELS = sizeof bow_simd_levels / sizeof *bow_simd_levels };
+
+/* The one in use, as an index, and its loop. */
+static int bow_simd_level = BOW_SIMD_LEVELS - 1;
+static bow_mask_loop bow_mask_long = bow_mask_portable;
+
+static const char *bow_simd_name(int level)
 {
-    bow_mask_long = bow_mask_portable;
-    return strcmp(name, "portable") == 0;
+    return bow_simd_levels[level].name;
 }
 
-static inline const char *bow_simd_level(void)
+static int bow_simd_available(int level)
 {
-    return "portable";
+    return bow_simd_levels[level].available();
+}
+
+static void bow_simd_select(int level)
+{
+    bow_simd_level = level;
+    bow_mask_long = bow_simd_levels[level].loop;
+}
+
+static inline uint8_t bow_mask(uint8_t *target, const uint8_t *source, size_t size, uint32_t key)
+{
+    return size < 16 ? bow_mask_short(target, source, size, key) : bow_mask_long(target, source, size, key);
 }
 
 #endif
