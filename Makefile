@@ -22,8 +22,11 @@ test-browser:  ## the demo and an echo in a real Chromium
 	@tools/venv test -- python -m pytest tests/browser $(ARGS)
 
 .PHONY: test-node
-test-node:  ## against Node's ws, as its server and as its client
+test-node: tests/node/node_modules  ## against Node's ws, as its server and as its client
 	@tools/venv test -- python -m pytest tests/node $(ARGS)
+
+tests/node/node_modules: tests/node/package-lock.json
+	@npm ci --prefix tests/node --loglevel=error --no-audit --no-fund >/dev/null && touch $@
 
 .PHONY: test-packaging
 test-packaging:  ## sdist and wheels, installed into fresh environments
@@ -43,6 +46,6 @@ bench:  ## the codec's benchmarks, beside other libraries
 
 .PHONY: clean
 clean:  ## removes everything that these commands have made
-	@rm -rf .venv .cache build dist .coverage .coverage.* .hypothesis .benchmarks .*_cache src/*.egg-info \
+	@rm -rf .venv .cache build dist tests/node/node_modules .coverage .coverage.* .hypothesis .benchmarks .*_cache src/*.egg-info \
 		src/bowstring/codec/_cython.c src/bowstring/codec/_cython.*.so
 	@find src tests bench -name __pycache__ -prune -exec rm -rf {} +
