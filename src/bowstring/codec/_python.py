@@ -40,7 +40,10 @@ _from_bytes = int.from_bytes
 
 
 def simd_level() -> str:
-    """The loop that masks: ``"avx512"``, ``"avx2"``, ``"sse2"``, ``"neon"``, ``"portable"``, or in pure Python ``"none"``."""
+    """The loop that masks.
+
+    One of ``"avx512"``, ``"avx2"``, ``"sse2"``, ``"neon"`` and ``"portable"``; ``"none"`` in pure Python.
+    """
     return "none"
 
 
