@@ -26,6 +26,10 @@ if NO_EXTENSIONS and REQUIRE_EXTENSIONS:
     sys.exit("BOWSTRING_NO_EXTENSIONS and BOWSTRING_REQUIRE_EXTENSIONS are both set")
 
 
+#: What the extension is made of besides its .pyx: a change of these builds it again.
+PARTS = ("_bytes.h", "_cython.pxd", "_decoder.pxi", "_encoder.pxi", "_mask.h", "_utf8.h")
+
+
 class BuildExtension(build_ext):
     """Says in one line when the extension could not be built."""
 
@@ -49,7 +53,7 @@ setup(
         Extension(
             "bowstring.codec._cython",
             ["src/bowstring/codec/_cython.pyx"],
-            depends=[f"src/bowstring/codec/{name}" for name in ("_bytes.h", "_cython.pxd", "_mask.h", "_utf8.h")],
+            depends=[f"src/bowstring/codec/{name}" for name in PARTS],
             optional=not REQUIRE_EXTENSIONS,
         )
     ],

@@ -79,7 +79,7 @@ static inline uint8_t bow_mask_short(uint8_t *target, const uint8_t *source, siz
     }
     memcpy(bytes, &key, 4);
     for (size_t at = 0; at < size; at++) {
-        target[at] = source[at] ^ bytes[at & 3];
+        target[at] = (uint8_t)(source[at] ^ bytes[at & 3]);
         seen |= target[at];
     }
     return seen;

@@ -51,11 +51,10 @@ static inline uint32_t bow_utf8_continue(uint32_t state, uint8_t byte)
 /* The state after `size` more bytes at `data`. */
 static uint32_t bow_utf8_feed(uint32_t state, const uint8_t *data, size_t size)
 {
-    const uint8_t *end = data + size;
-
-    if (state == BOW_UTF8_INVALID) {
+    if (state == BOW_UTF8_INVALID || size == 0) {
         return state;
     }
+    const uint8_t *end = data + size;
     while (data < end) {
         if (state != BOW_UTF8_BOUNDARY) {
             state = bow_utf8_continue(state, *data++);
