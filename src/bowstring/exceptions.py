@@ -8,7 +8,7 @@
     │   └── ConnectionClosedError    everything else, 1006 included
     ├── ProtocolError                the peer broke a rule of RFC 6455 or RFC 7692 on an open connection (remote)
     ├── InvalidHandshake             the opening handshake failed
-    │   ├── HandshakeRejected        as a server: the client's request was refused; has the HTTP status to answer (remote)
+    │   ├── HandshakeRejected        as a server: the client's request was refused; has the HTTP status to answer it
     │   └── ResponseRejected         as a client: what the server answered is not a valid upgrade (remote)
     │       ├── InvalidStatus        the status is not 101; has the whole response
     │       └── NegotiationError     an extension or a subprotocol that was not offered, or not like that
@@ -113,6 +113,8 @@ class Violation(enum.Enum):
     RESPONSE_UPGRADE = None, "RFC 6455 §4.1", "response has a missing or invalid Upgrade header"
     RESPONSE_CONNECTION = None, "RFC 6455 §4.1", "response has a missing or invalid Connection header"
     ACCEPT = None, "RFC 6455 §4.1", "response has a missing, repeated or wrong Sec-WebSocket-Accept header"
+    REDIRECT = None, "RFC 9110 §15.4", "redirect cannot be followed"
+    RESPONSE_EXTENSIONS = None, "RFC 6455 §9.1", "response has an invalid Sec-WebSocket-Extensions header"
     EXTENSION_NOT_OFFERED = None, "RFC 6455 §9.1", "response has an extension that was not offered like that"
     SUBPROTOCOL_NOT_OFFERED = None, "RFC 6455 §4.1", "response has a subprotocol that was not offered"
 
