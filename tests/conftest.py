@@ -6,9 +6,11 @@ import asyncio
 import importlib
 import inspect
 import os
+import ssl
 from typing import Any
 
 import pytest
+import trustme
 
 from bowstring import codec
 
@@ -76,3 +78,19 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+@pytest.fixture(scope="session")
+def certificates() -> tuple[trustme.CA, trustme.LeafCert]:
+    """An authority of the tests' own, and its certificate for this machine."""
+    authority = trustme.CA()
+    return authority, authority.issue_cert("localhost", "127.0.0.1", "::1")
+
+
+@pytest.fixture(scope="session")
+def tls(certificates: tuple[trustme.CA, trustme.LeafCert]) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Contexts for a server at localhost, and for clients that trust it."""
+    authority, certificate = certificates
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate.configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return server, client

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
 import os
 import ssl as ssl_module
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any
 
 from bowstring.drivers._shared.compression import CompressionOption, client_factories
 from bowstring.drivers._shared.options import Options, check_number
@@ -20,14 +19,13 @@ from bowstring.protocol import Connection as Protocol
 from bowstring.protocol import Role
 from bowstring.protocol.extensions.base import ClientExtensionFactory
 from bowstring.protocol.handshake.client import USER_AGENT, ClientHandshake
+from bowstring.protocol.headers import Headers, HeadersLike
 from bowstring.protocol.http11 import Request, Response, ResponseReader, encode_request
 
 from .connection import Connection
 from .loop import LoopResources, masking_keys
 
 __all__ = ["ClientConnection", "connect"]
-
-HeadersLike: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
 class ClientConnection(Connection):
@@ -193,11 +191,7 @@ class connect:
         self._max_redirects = max_redirects
         self._compression = compression
         self._extensions = tuple(extensions)
-        self._additional_headers = (
-            list(additional_headers.items())
-            if isinstance(additional_headers, Mapping)
-            else list(additional_headers or ())
-        )
+        self._additional_headers = Headers(additional_headers or ())
         self._handshake_settings: dict[str, Any] = {
             "origin": origin,
             "subprotocols": subprotocols,
@@ -205,14 +199,15 @@ class connect:
         }
         self._kwargs = kwargs
         self._connection: ClientConnection | None = None
-        self._handshake(self._uri, None)  # complains about its settings now
+        self._handshake(self._uri, self._additional_headers, None)  # complains about its settings now
 
-    def _handshake(self, uri: WebSocketURI, loop: asyncio.AbstractEventLoop | None) -> ClientHandshake:
+    def _handshake(
+        self, uri: WebSocketURI, additional_headers: Headers, loop: asyncio.AbstractEventLoop | None
+    ) -> ClientHandshake:
         pool = None if loop is None else LoopResources.of(loop).compression_pool
-        headers = list(self._additional_headers)
-        if uri.username is not None:
-            credentials = f"{uri.username}:{uri.password or ''}".encode()
-            headers.append(("Authorization", "Basic " + base64.b64encode(credentials).decode()))
+        headers = additional_headers.copy()
+        if uri.authorization is not None and "Authorization" not in headers:
+            headers["Authorization"] = uri.authorization
         return ClientHandshake(
             host=uri.host_header,
             target=uri.target,
@@ -233,20 +228,22 @@ class connect:
             raise
 
     async def _follow_redirects(self) -> ClientConnection:
-        uri = self._uri
-        for _ in range(self._max_redirects + 1):
+        uri, headers = self._uri, self._additional_headers
+        for followed in range(self._max_redirects + 1):
             try:
-                return await self._open(uri)
+                return await self._open(uri, headers)
             except InvalidStatus as error:
                 redirect = Redirect.of(uri, error.response)
-                if redirect is None:
+                if redirect is None or followed == self._max_redirects == 0:
                     raise
-                uri = redirect
-        raise ResponseRejected(Violation.STATUS, f"more than {self._max_redirects} redirects")
+                uri = redirect.uri
+                if not redirect.same_origin:
+                    headers = Headers()  # any of them may be a credential
+        raise ResponseRejected(Violation.REDIRECT, f"more than {self._max_redirects} of them")
 
-    async def _open(self, uri: WebSocketURI) -> ClientConnection:
+    async def _open(self, uri: WebSocketURI, additional_headers: Headers) -> ClientConnection:
         loop = asyncio.get_running_loop()
-        handshake = self._handshake(uri, loop)
+        handshake = self._handshake(uri, additional_headers, loop)
         connection = ClientConnection(self._options, handshake, loop)
         kwargs = dict(self._kwargs)
         if uri.secure:

@@ -1,0 +1,31 @@
+"""A server of ours for each test that wants one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeAlias
+
+import pytest
+
+from bowstring import Server, ServerConnection, serve
+
+Serving: TypeAlias = Callable[..., contextlib.AbstractAsyncContextManager[tuple[Server, int]]]
+
+
+async def echo(connection: ServerConnection) -> None:
+    """Sends everything back."""
+    async for message in connection:
+        await connection.send(message)
+
+
+@contextlib.asynccontextmanager
+async def _serving(handler: Any = echo, **options: Any) -> AsyncIterator[tuple[Server, int]]:
+    async with serve(handler, "127.0.0.1", 0, **options) as server:
+        yield server, server.sockets[0].getsockname()[1]
+
+
+@pytest.fixture
+def serving() -> Serving:
+    """``async with serving(handler, **options) as (server, port)``: the handler echoes if none is given."""
+    return _serving
