@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import bowstring
 from bowstring import codec
@@ -16,7 +16,8 @@ from .chat import Chat, Limits
 from .page import page_files, page_headers
 
 if TYPE_CHECKING:
-    from bowstring.drivers.asyncio.server import Server, ServerConnection
+    from bowstring.drivers.asyncio.server import Server
+    from bowstring.drivers.asyncio.server_connection import ServerConnection
     from bowstring.protocol.http11 import Request, Response
 
 __all__ = ["WEBSOCKET_PATH", "ChatServer"]
@@ -91,11 +92,20 @@ class ChatServer:
         self._server: Server | None = None
         self._clock: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> ChatServer:
-        self._server = await bowstring.serve(
-            self._talk, self._host, self._port, process_request=self._answer, max_size=_MAX_SIZE
-        )
-        self._clock = asyncio.create_task(self._keep_time())
+    async def start(self) -> None:
+        """Begins to listen. ``async with`` does it too, and stops at its end.
+
+        Raises:
+            OSError: the address cannot be listened on.
+        """
+        if self._server is None:
+            self._server = await bowstring.serve(
+                self._talk, self._host, self._port, process_request=self._answer, max_size=_MAX_SIZE
+            )
+            self._clock = asyncio.create_task(self._keep_time())
+
+    async def __aenter__(self) -> Self:
+        await self.start()
         return self
 
     async def __aexit__(
@@ -111,43 +121,31 @@ class ChatServer:
     @property
     def port(self) -> int:
         """The port that it listens on."""
-        assert self._server is not None, "the server has not been started"  # noqa: S101
-        port: int = self._server.sockets[0].getsockname()[1]
+        port: int = self._running.sockets[0].getsockname()[1]
         return port
-
-    @property
-    def address(self) -> str:
-        """Host and port as they stand in a URL; where it listens on every address, a local one."""
-        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104
-        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
-
-    @property
-    def url(self) -> str:
-        """The page's address."""
-        return f"http://{self.address}/"
-
-    @property
-    def websocket_url(self) -> str:
-        """The WebSocket's address."""
-        return f"ws://{self.address}{WEBSOCKET_PATH}"
 
     async def serve_forever(self) -> None:
         """Serves until it is cancelled."""
-        assert self._server is not None, "the server has not been started"  # noqa: S101
-        await self._server.serve_forever()
+        await self._running.serve_forever()
+
+    @property
+    def _running(self) -> Server:
+        if self._server is None:
+            raise RuntimeError("the server has not been started")
+        return self._server
 
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answers with a file of the page, or lets the WebSocket handshake go on."""
         path = request.path.partition("?")[0]
         if path == WEBSOCKET_PATH:
             # A seat for everybody whose name is kept, and as many again for those who are coming back.
-            if self._server is not None and len(self._server.connections) > 2 * self.chat.limits.people:
+            if len(self._running.connections) > 2 * self.chat.limits.people:
                 return connection.respond(503, "The chat is full.\n")
             return None
         if path not in self._files:
             return connection.respond(404, "There is nothing here. The chat is at /.\n")
         content_type, body = self._files[path]
-        return bowstring.Response(200, "OK", page_headers(content_type), body)
+        return bowstring.Response(200, "OK", bowstring.Headers(page_headers(content_type)), body)
 
     async def _talk(self, ws: ServerConnection) -> None:
         line = ConnectionLine(ws)
