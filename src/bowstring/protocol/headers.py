@@ -81,15 +81,14 @@ class Headers(MutableMapping[str, str]):
 
     @classmethod
     def from_parsed(cls, items: Iterable[tuple[str, str]]) -> Headers:
-        """Takes over what a parser has checked already."""
-        self = cls()
-        for name, value in items:
-            self._add(name, value)
+        """Takes over fields whose names and values need no check any more."""
+        self = cls.__new__(cls)
+        self._items = list(items)
+        index: dict[str, list[str]] = {}
+        self._index = index
+        for name, value in self._items:
+            index.setdefault(name.lower(), []).append(value)
         return self
-
-    def _add(self, name: str, value: str) -> None:
-        self._items.append((name, value))
-        self._index.setdefault(name.lower(), []).append(value)
 
     def extend(self, fields: HeadersLike) -> None:
         """Adds fields behind those that are here."""
@@ -102,6 +101,16 @@ class Headers(MutableMapping[str, str]):
             pairs = fields
         for name, value in pairs:
             self[name] = value
+
+    def update(self, fields: HeadersLike = (), /, **more: str) -> None:  # type: ignore[override]
+        """Adds fields, as :meth:`extend` does."""
+        self.extend(fields)
+        self.extend(more)
+
+    def clear(self) -> None:
+        """Takes all fields away."""
+        self._items.clear()
+        self._index.clear()
 
     def __getitem__(self, name: str) -> str:
         values = self._index[name.lower()]
@@ -122,7 +131,8 @@ class Headers(MutableMapping[str, str]):
         if bad is not None:
             # The value itself may be a secret.
             raise ValueError(f"value of header {name!r} has {bad.group()!r} at position {bad.start()}")
-        self._add(name, value)
+        self._items.append((name, value))
+        self._index.setdefault(name.lower(), []).append(value)
 
     def __delitem__(self, name: str) -> None:
         key = name.lower()
@@ -131,10 +141,10 @@ class Headers(MutableMapping[str, str]):
 
     def replace(self, name: str, value: str) -> None:
         """Sets a field that shall be there once: takes away those of the name, and adds this one at the end."""
-        added = Headers([(name, value)])  # checked before anything is taken away
+        Headers([(name, value)])  # complains before anything is taken away
         if name in self:
             del self[name]
-        self._add(*added._items[0])
+        self[name] = value
 
     def get_all(self, name: str) -> list[str]:
         """All values of a field in their order; empty when there is none."""

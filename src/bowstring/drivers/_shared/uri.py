@@ -84,7 +84,9 @@ class WebSocketURI:
 
     def __str__(self) -> str:
         """The URI without its user information, fit for a log."""
-        return f"{'wss' if self.secure else 'ws'}://{self.host_header}{self.target}"
+        _, percent, zone = self.host.partition("%")
+        authority = self.host_header.replace("]", f"%25{zone}]") if percent else self.host_header
+        return f"{'wss' if self.secure else 'ws'}://{authority}{self.target}"
 
 
 def parse_uri(uri: str) -> WebSocketURI:
@@ -96,7 +98,7 @@ def parse_uri(uri: str) -> WebSocketURI:
     """
     if not isinstance(uri, str):
         raise TypeError(f"uri must be a str, not {type(uri).__name__!r}")
-    shown = re.sub(r"//[^/?#]*@", "//***@", uri, count=1)
+    shown = re.sub(r"//.*@", "//***@", uri, flags=re.DOTALL)
     try:
         return _parse(uri)
     except UnicodeError:
@@ -144,9 +146,13 @@ def _parse_authority(authority: str) -> tuple[str, int | None]:
         host = host[1:-1] if zone is None else f"{host[1:-1]}%{zone}"
     else:
         name, colon, digits = authority.partition(":")
-        host, port = parse_host(name.encode("idna").decode() + colon + digits)
+        try:
+            encoded = name.encode("idna").decode()
+        except UnicodeError:
+            raise ValueError("host is not a name") from None
+        host, port = parse_host(encoded + colon + digits)
         if len(host) > 254 or _match_name(host) is None:
-            raise ValueError("host is neither a name nor an address")
+            raise ValueError("host is not a name")
     if port == 0:
         raise ValueError("port is 0")
     return host, port

@@ -21,11 +21,10 @@ from bowstring.protocol.headers import (
     excerpt,
     parse_extensions,
     parse_host,
-    parse_tokens,
-    parse_upgrade,
 )
 from bowstring.protocol.http_messages import Request, Response
 
+from .fields import read_list
 from .key import accept_key, build_key
 from .settings import check_extensions, check_subprotocols
 
@@ -133,10 +132,10 @@ class ClientHandshake:
         if response.version != "1.1":
             raise ResponseRejected(Violation.BAD_RESPONSE, f"101 in HTTP/{response.version}")
         # RFC 6455 §4.1: Upgrade is "websocket", in any case, and nothing else.
-        if _lower_list(headers, "Upgrade", Violation.RESPONSE_UPGRADE) != ["websocket"]:
+        if read_list(headers, "Upgrade", ResponseRejected, Violation.RESPONSE_UPGRADE) != ["websocket"]:
             raise ResponseRejected(Violation.RESPONSE_UPGRADE)
         # RFC 6455 §4.1: Connection has "Upgrade", in any case.
-        if "upgrade" not in _lower_list(headers, "Connection", Violation.RESPONSE_CONNECTION):
+        if "upgrade" not in read_list(headers, "Connection", ResponseRejected, Violation.RESPONSE_CONNECTION):
             raise ResponseRejected(Violation.RESPONSE_CONNECTION)
         accepts = headers.get_all("Sec-WebSocket-Accept")
         if accepts != [accept_key(self._key)]:
@@ -196,13 +195,3 @@ def _check_additional(headers: Headers, origin: str | None) -> None:
         raise ValueError("additional_headers must not have Host twice")
     if origin is not None and "Origin" in headers:
         raise ValueError("additional_headers must not have Origin when origin is given")
-
-
-def _lower_list(headers: Headers, name: str, violation: Violation) -> list[str]:
-    if name not in headers:
-        raise ResponseRejected(violation, "missing")
-    parse = parse_upgrade if name == "Upgrade" else parse_tokens
-    try:
-        return [element.lower() for element in parse(", ".join(headers.get_all(name)))]
-    except HeaderFormatError as error:
-        raise ResponseRejected(violation, str(error)) from None

@@ -47,7 +47,8 @@ class OriginPolicy:
     """Decides which origins may connect.
 
     Args:
-        origins: one of these, or a list of them, of which one has to fit:
+        origins: one of these, or a list of them, of which one has to fit. A list refuses requests without an Origin
+            unless it has ``None`` or ``"same"``, or a callable says otherwise:
 
             - ``"same"``: the Origin has the host and the port of the Host header. A request without an Origin passes:
               it comes from a program, which could write there what it likes. Behind a proxy that ends TLS the Origin

@@ -21,12 +21,11 @@ from bowstring.protocol.headers import (
     parse_extensions,
     parse_host,
     parse_subprotocols,
-    parse_tokens,
-    parse_upgrade,
 )
 from bowstring.protocol.http_messages import Request, Response
 from bowstring.typing import ExtensionParameters
 
+from .fields import read_list
 from .key import accept_key, is_key
 from .origins import OriginPolicy, Origins
 from .settings import check_extensions, check_subprotocols
@@ -100,10 +99,7 @@ class ServerHandshake:
         self._extensions = {factory.name: factory for factory in check_extensions(extensions, "respond")}
         self._server_header = server_header
         if server_header is not None:
-            try:
-                Headers([("Server", server_header)])
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"server_header: {error}") from None
+            Headers([("Server", server_header)])  # complains
 
     def accept(
         self, request: Request, *, secure: bool = False, select_subprotocol: SelectSubprotocol | None = None
@@ -121,20 +117,21 @@ class ServerHandshake:
         host = _check_http(request)
         key = _check_upgrade(request.headers)
         self._origins.check(request, host=host, secure=secure)
-        response = Response(HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.SWITCHING_PROTOCOLS.phrase)
-        headers = response.headers
-        headers["Upgrade"] = "websocket"
-        headers["Connection"] = "Upgrade"
-        headers["Sec-WebSocket-Accept"] = accept_key(key)
         subprotocol = self._choose_subprotocol(request.headers, select_subprotocol or self._select_subprotocol)
-        if subprotocol is not None:
-            headers["Sec-WebSocket-Protocol"] = subprotocol
-        if self._server_header is not None:
-            headers["Server"] = self._server_header
-        # Last: what was made for the connection has to be given back when the handshake fails.
+        # Last: what is made for the connection would have to be given back if something failed after it.
         answers, extensions = self._choose_extensions(request.headers)
+        fields = [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", accept_key(key)),
+        ]
+        if subprotocol is not None:
+            fields.append(("Sec-WebSocket-Protocol", subprotocol))
         if answers:
-            headers["Sec-WebSocket-Extensions"] = answers
+            fields.append(("Sec-WebSocket-Extensions", answers))
+        if self._server_header is not None:
+            fields.append(("Server", self._server_header))
+        response = Response(101, "Switching Protocols", Headers.from_parsed(fields))
         return Accepted(response, subprotocol, extensions)
 
     def reject(self, error: HandshakeRejected) -> Response:
@@ -235,10 +232,10 @@ def _check_http(request: Request) -> tuple[str, int | None]:
 def _check_upgrade(headers: Headers) -> str:
     """Whether the request is one for an upgrade to WebSocket. Returns its key."""
     # RFC 6455 §4.2.1, 3: Upgrade has "websocket", in any case.
-    if "websocket" not in _lower_list(headers, "Upgrade", Violation.UPGRADE):
+    if "websocket" not in read_list(headers, "Upgrade", HandshakeRejected, Violation.UPGRADE):
         raise HandshakeRejected(Violation.UPGRADE)
     # RFC 6455 §4.2.1, 4: Connection has "Upgrade", in any case.
-    if "upgrade" not in _lower_list(headers, "Connection", Violation.CONNECTION):
+    if "upgrade" not in read_list(headers, "Connection", HandshakeRejected, Violation.CONNECTION):
         raise HandshakeRejected(Violation.CONNECTION)
     # RFC 6455 §4.2.1, 6: before the key, since another version may have none.
     versions = headers.get_all("Sec-WebSocket-Version")
@@ -252,13 +249,3 @@ def _check_upgrade(headers: Headers) -> str:
     if not is_key(keys[0]):
         raise HandshakeRejected(Violation.KEY, "not 16 bytes in base64")
     return keys[0]
-
-
-def _lower_list(headers: Headers, name: str, violation: Violation) -> list[str]:
-    if name not in headers:
-        raise HandshakeRejected(violation, "missing")
-    parse = parse_upgrade if name == "Upgrade" else parse_tokens
-    try:
-        return [element.lower() for element in parse(", ".join(headers.get_all(name)))]
-    except HeaderFormatError as error:
-        raise HandshakeRejected(violation, str(error)) from None
