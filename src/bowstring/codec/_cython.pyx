@@ -11,6 +11,9 @@ payload in as many pieces as it comes in; one that is complete is the case of a 
 
 A header that the chunk's end cuts off is kept, completed in place, and judged again from its first byte: judging
 changes no state.
+
+The signature before the docstring of a class is taken out by Python: it is what ``inspect.signature`` has to say
+about a class that is written in C.
 """
 
 cimport cython
@@ -203,7 +206,8 @@ def mask_in_place(buffer, masking_key, offset=0):
 
 @cython.final
 cdef class Utf8Validator:
-    """Checks UTF-8 that comes in pieces (RFC 6455 §8.1; RFC 3629).
+    """Utf8Validator()\n--\n
+    Checks UTF-8 that comes in pieces (RFC 6455 §8.1; RFC 3629).
 
     Overlong forms, surrogates and what is above U+10FFFF are invalid, as RFC 3629 §4 draws it.
     """
@@ -262,7 +266,8 @@ cdef int check_rsv(object rsv, str name) except -1:
 @cython.final
 @cython.freelist(64)
 cdef class Frame:
-    """One frame (RFC 6455 §5.2). Immutable, hashable, equal by value, not picklable.
+    """Frame(opcode, payload=b"", *, fin=True, rsv=0)\n--\n
+    One frame (RFC 6455 §5.2). Immutable, hashable, equal by value, not picklable.
 
     Args:
         opcode: 0, 1, 2, 8, 9 or 10; an :class:`~bowstring.constants.Opcode` or a plain int.

@@ -78,7 +78,8 @@ cdef object judge_length(uint64_t length, int width):
 
 @cython.final
 cdef class FrameDecoder:
-    """Turns bytes into messages and frames, and checks every rule of RFC 6455 §5 and §8.1 that concerns frames.
+    """FrameDecoder(*, expect_masked, max_message_size=1048576, max_fragments=16384, allowed_rsv=0, decode=True)\n--\n
+    Turns bytes into messages and frames, and checks every rule of RFC 6455 §5 and §8.1 that concerns frames.
 
     One decoder reads one direction of one connection.
 
