@@ -71,6 +71,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         async with asyncio.timeout(TIMEOUT):
             await pyfuncitem.obj(**arguments)
         left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:  # the loop's own may need another turn to end
+            _, left = await asyncio.wait(left, timeout=1)
         assert not left, f"tasks left over: {left}"
 
     with asyncio.Runner() as runner:

@@ -360,23 +360,23 @@ async def test_what_cannot_be_sent_is_refused(serving: Serving, message: Any) ->
 
 
 async def test_send_waits_for_a_peer_that_does_not_read(serving: Serving) -> None:
-    release = asyncio.Event()
-    sent = 0
+    waited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def handler(connection: ServerConnection) -> None:
-        nonlocal sent
-        while not release.is_set():
-            try:
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while True:
                 async with asyncio.timeout(0.2):
                     await connection.send(bytes(64 * 1024))
-            except TimeoutError:
-                return
-            sent += 1
+                sent += 1
+        waited.set_result(sent)
 
-    async with serving(handler, close_timeout=0.2) as (_, port):
-        connection = await connect(f"ws://127.0.0.1:{port}/", max_queue=1, compression=None)
-        await asyncio.wait_for(connection.wait_closed(), 10)
-        assert sent < 400  # some MiB stand in the buffers of the operating system, the rest waited
+    async with serving(handler) as (_, port):
+        async with connect(f"ws://127.0.0.1:{port}/", max_queue=1, compression=None) as connection:
+            sent = await waited
+            assert sent < 400  # some MiB stand in the buffers of the operating system, the rest waited
+            messages = [message async for message in connection]
+            assert len(messages) == sent + 1  # send() had queued the last one before it waited
 
 
 async def test_text_and_binary_can_be_exchanged_for_each_other(serving: Serving) -> None:

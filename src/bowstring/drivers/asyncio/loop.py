@@ -27,7 +27,8 @@ class LoopResources:
     __slots__ = ("compression_pool", "read_buffer", "wheel")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.read_buffer = bytearray(READ_SIZE)
+        # As a view: asyncio's TLS fills a buffer in pieces, and a slice of a bytearray would be a copy.
+        self.read_buffer = memoryview(bytearray(READ_SIZE))
         self.wheel = TimerWheel(loop.time, loop.call_at)
         self.compression_pool = CompressionPool()
 

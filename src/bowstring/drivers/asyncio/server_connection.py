@@ -172,11 +172,7 @@ class ServerConnection(Connection):
         if not self._lost:
             self.transport.resume_reading()
             self.transport.write(encode_response(response))
-            if self.transport.can_write_eof():
-                # Closing while the client is still sending would reset the stream, and take the answer with it.
-                self.transport.write_eof()
-            else:
-                self.transport.close()
+            self._half_close()
         return False
 
     async def _handle(self) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import socket
+import struct
+import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from bowstring.constants import CloseCode, Opcode, State
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from bowstring.codec import Frame
 
 __all__ = ["StreamConnection"]
+
+#: For SO_LINGER: closing a socket drops what is unsent, and resets the connection.
+_NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
 class StreamConnection(asyncio.BufferedProtocol):
@@ -126,13 +132,13 @@ class StreamConnection(asyncio.BufferedProtocol):
         self.transport = transport
         transport.set_write_buffer_limits(high=self._options.write_limit)
 
-    def get_buffer(self, sizehint: int) -> bytearray:
+    def get_buffer(self, sizehint: int) -> memoryview:
         return self._read_buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         protocol = self._protocol
         if protocol is None:
-            self._opening_received(bytes(memoryview(self._read_buffer)[:nbytes]))
+            self._opening_received(bytes(self._read_buffer[:nbytes]))
             return
         self._heard = True
         crowded = protocol.messages and self._is_crowded()
@@ -186,8 +192,8 @@ class StreamConnection(asyncio.BufferedProtocol):
         if trailing:
             self._received(protocol.receive_data(trailing))
 
-    def _call_later(self, delay: float, callback: object) -> Timer:
-        return self._resources.wheel.call_later(delay, callback)  # type: ignore[arg-type]
+    def _call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        return self._resources.wheel.call_later(delay, callback)
 
     # ------------------------------------------------------------------ reading
 
@@ -347,8 +353,12 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     def _abort(self, error: BaseException | None = None) -> None:
         """Resets the stream."""
-        if self.transport is not None:
+        if self.transport is not None and not self._lost:
             self._abort_error = self._abort_error or error
+            sock = self.transport.get_extra_info("socket")
+            if sock is not None:
+                # Without this the system would go on for minutes trying to deliver what a dead peer does not take.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             self.transport.abort()
 
     def _start_close_timer(self) -> None:
@@ -370,10 +380,21 @@ class StreamConnection(asyncio.BufferedProtocol):
             self._finish_timer = None
         self._incoming_ended()
         self._resume_reading()
-        if how is HangUp.HALF_CLOSE and self.transport.can_write_eof():
-            self.transport.write_eof()
-        elif how is not HangUp.AWAIT_EOF:
+        if how is HangUp.HALF_CLOSE:
+            self._half_close()
+        elif how is HangUp.CLOSE:
             self.transport.close()
+
+    def _half_close(self) -> None:
+        """Ends the outgoing side, after what is written. Closing a socket with unread data would reset the stream, and
+        take what was written last from a peer that is still sending."""
+        if not self.transport.can_write_eof():  # TLS
+            self.transport.close()
+            return
+        try:
+            self.transport.write_eof()
+        except OSError:  # the peer has reset the stream, of which the loop has not heard yet
+            self.transport.abort()
 
     async def _wait_disconnected(self) -> None:
         if not self._lost:
