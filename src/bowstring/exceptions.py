@@ -22,7 +22,7 @@ Mistakes of the caller that have a name in Python keep it: ``TypeError`` and ``V
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from .constants import CloseCode
 
@@ -61,7 +61,8 @@ class Violation(enum.Enum):
     section: str
     text: str
 
-    def __new__(cls, code: int | None, section: str, text: str) -> Violation:
+    def __new__(cls, code: int | None, section: str, text: str) -> Self:
+        """A member from its line below; codes of less than 1000 are HTTP statuses."""
         member = object.__new__(cls)
         member._value_ = len(cls.__members__)
         member.close_code = code if code is not None and code >= 1000 else None

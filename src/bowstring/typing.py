@@ -24,7 +24,6 @@ ExtensionParameters: TypeAlias = list[tuple[str, str | None]]
 """Parameters of one extension in their order on the wire; ``None`` is a parameter without a value (RFC 6455 §9.1)."""
 
 
-
 class Close(NamedTuple):
     """What a Close frame says (RFC 6455 §5.5.1). Code 1005 stands for an empty one."""
 

@@ -29,9 +29,6 @@ __all__ = [
     "simd_levels",
 ]
 
-#: Why the pure twin is in use; empty when it is not.
-FALLBACK_REASON: Final[str]
-
 
 def _wanted(variable: str) -> bool:
     """Whether a switch of the environment is on: ``1``; off is ``0``, an empty string, or nothing at all."""
@@ -64,7 +61,9 @@ if not _pure:
         )
     except ImportError as exc:
         if _required:
-            raise ImportError(f"BOWSTRING_REQUIRE_EXTENSIONS is set, and the extension cannot be loaded: {exc}") from exc
+            raise ImportError(
+                f"BOWSTRING_REQUIRE_EXTENSIONS is set, and the extension cannot be loaded: {exc}"
+            ) from exc
         _reason = f"the extension cannot be loaded: {exc}"
 if _reason and not TYPE_CHECKING:
     from ._python import (
@@ -80,4 +79,6 @@ if _reason and not TYPE_CHECKING:
         simd_level,
         simd_levels,
     )
-FALLBACK_REASON = _reason
+
+#: Why the pure twin is in use; empty when it is not.
+FALLBACK_REASON: Final = _reason

@@ -19,9 +19,9 @@ IMPLEMENTATION: Final[str]  # "cython" or "python"
 def simd_level() -> str: ...  # the loop in use: "avx512" | "avx2" | "sse2" | "neon" | "portable"; pure twin: "none"
 def simd_levels() -> tuple[str, ...]: ...  # what this machine can run, best first; pure twin: ("none",)
 def set_simd_level(name: str) -> None: ...  # for tests and benchmarks; ValueError names the levels that there are
-
 def apply_mask(data: BytesLike, masking_key: BytesLike) -> bytes: ...
 def mask_in_place(buffer: BytesLike, masking_key: BytesLike, offset: int = 0) -> None: ...
+
 @final
 class Utf8Validator:
     """Checks UTF-8 that comes in pieces (RFC 6455 §8.1; RFC 3629)."""
@@ -94,6 +94,4 @@ def encode_frame(
     rsv: int = 0,
     masking_key: BytesLike | None = None,
 ) -> bytes: ...
-def encode_frames(
-    frames: Iterable[str | BytesLike | Frame], *, masking_keys: BytesLike | None = None
-) -> bytes: ...
+def encode_frames(frames: Iterable[str | BytesLike | Frame], *, masking_keys: BytesLike | None = None) -> bytes: ...

@@ -27,6 +27,9 @@ class MaskKeys:
 
     __slots__ = ("__weakref__", "_block", "_lock", "_position", "_source")
 
+    _block: bytes
+    _position: int
+
     def __init__(self, source: Callable[[int], bytes] = os.urandom) -> None:
         self._source = source
         self._forget()
