@@ -10,8 +10,8 @@ character classes that exclude each other, so that there is nothing to try twice
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from bowstring.typing import ExtensionParameters
 
@@ -30,8 +30,6 @@ __all__ = [
     "parse_tokens",
     "parse_upgrade",
 ]
-
-_T = TypeVar("_T")
 
 # RFC 9110 §5.6.2: tchar.
 _TCHAR = r"!#$%&'*+\-.^_`|~0-9A-Za-z"
@@ -195,67 +193,45 @@ def excerpt(text: str) -> str:
     return ascii(text) if len(text) <= 64 else f"{text[:64]!a}..."
 
 
-# Each of these takes the white space behind it (RFC 9110 §5.6.3: OWS).
-_read_space = re.compile(r"[ \t]*").match
-_read_token = re.compile(rf"([{_TCHAR}]+)[ \t]*").match
-_read_product = re.compile(rf"([{_TCHAR}]+(?:/[{_TCHAR}]+)?)[ \t]*").match
+#: The most commas and semicolons in a list.
+_MAX_SEPARATORS: Final = 256
+
+# RFC 9110 §5.6.1: lists may have empty elements, which a recipient ignores. Quantifiers are possessive ("*+"): what was
+# matched is not tried again in another way.
+_SEPARATORS = r"[ \t,]*+"
+_TOKEN = rf"[{_TCHAR}]++"
+_PRODUCT = rf"{_TOKEN}(?:/{_TOKEN})?+"
 # RFC 6455 §9.1: a quoted value has to be a token too, once it is unescaped.
-_read_parameter = re.compile(
-    rf";[ \t]*([{_TCHAR}]+)[ \t]*(?:=[ \t]*(?:([{_TCHAR}]+)|\"((?:\\?[{_TCHAR}])+)\")[ \t]*)?"
-).match
+_PARAMETER = rf"({_TOKEN})(?:[ \t]*+=[ \t]*+(?:({_TOKEN})|\"((?:\\?+[{_TCHAR}])++)\"))?+"
+_EXTENSION = rf"({_TOKEN})((?:[ \t]*+;[ \t]*+{_PARAMETER})*+)"
 
 
-def _unexpected(value: str, position: int) -> HeaderFormatError:
-    return HeaderFormatError("unexpected end" if position >= len(value) else f"unexpected character at {position}")
+def _list_of(element: str) -> re.Pattern[str]:
+    return re.compile(rf"{_SEPARATORS}{element}(?:[ \t]*+,{_SEPARATORS}{element})*+{_SEPARATORS}")
 
 
-def _parse_list(value: str, read: Callable[[str, int], tuple[_T, int]]) -> list[_T]:
-    """Parses ``1#element`` (RFC 9110 §5.6.1), empty elements left out, as a recipient has to."""
-    elements: list[_T] = []
-    position = _end(_read_space(value))
-    while position < len(value):
-        if value[position] != ",":
-            element, position = read(value, position)
-            elements.append(element)
-            if position < len(value) and value[position] != ",":
-                raise _unexpected(value, position)
-        position = _end(_read_space(value, position + 1))
-    if not elements:
-        raise _unexpected(value, position)
-    return elements
+_find_separators = re.compile(_SEPARATORS).match
+_tokens = _list_of(_TOKEN), re.compile(_TOKEN)
+_products = _list_of(_PRODUCT), re.compile(_PRODUCT)
+_extensions = _list_of(_EXTENSION), re.compile(_EXTENSION)
+_find_parameters = re.compile(_PARAMETER).findall
 
 
-def _end(match: re.Match[str] | None) -> int:
-    assert match is not None  # the expression matches an empty string
-    return match.end()
+def _check_list(whole: re.Pattern[str], value: str) -> None:
+    """Checks that all of ``value`` is a list as ``whole`` has it.
 
-
-def _token(value: str, position: int) -> tuple[str, int]:
-    match = _read_token(value, position)
-    if match is None:
-        raise _unexpected(value, position)
-    return match[1], match.end()
-
-
-def _product(value: str, position: int) -> tuple[str, int]:
-    match = _read_product(value, position)
-    if match is None:
-        raise _unexpected(value, position)
-    return match[1], match.end()
-
-
-def _extension(value: str, position: int) -> tuple[tuple[str, ExtensionParameters], int]:
-    name, position = _token(value, position)
-    parameters: ExtensionParameters = []
-    while value.startswith(";", position):
-        match = _read_parameter(value, position)
-        if match is None:
-            raise _unexpected(value, position)
-        parameter, token, quoted = match.groups()
-        # A backslash in front of a tchar only quotes it; a tchar is never a backslash.
-        parameters.append((parameter, quoted.replace("\\", "") if quoted is not None else token))
-        position = match.end()
-    return (name, parameters), position
+    Raises:
+        HeaderFormatError: it is not.
+    """
+    # A head may have room for 30,000 of them, which would keep others waiting.
+    if value.count(",") + value.count(";") > _MAX_SEPARATORS:
+        raise HeaderFormatError(f"more than {_MAX_SEPARATORS} separators")
+    match = whole.match(value) or _find_separators(value)
+    assert match is not None  # separators may be none at all
+    if match.end() < len(value):
+        raise HeaderFormatError(f"unexpected character at {match.end()}")
+    if match.re is not whole:
+        raise HeaderFormatError("empty")
 
 
 def parse_tokens(value: str) -> list[str]:
@@ -267,7 +243,9 @@ def parse_tokens(value: str) -> list[str]:
     Raises:
         HeaderFormatError: the value does not follow the grammar, or has no element.
     """
-    return _parse_list(value, _token)
+    whole, element = _tokens
+    _check_list(whole, value)
+    return element.findall(value)
 
 
 def parse_upgrade(value: str) -> list[str]:
@@ -276,7 +254,9 @@ def parse_upgrade(value: str) -> list[str]:
     Raises:
         HeaderFormatError: as :func:`parse_tokens`.
     """
-    return _parse_list(value, _product)
+    whole, element = _products
+    _check_list(whole, value)
+    return element.findall(value)
 
 
 def parse_subprotocols(value: str) -> list[str]:
@@ -285,7 +265,7 @@ def parse_subprotocols(value: str) -> list[str]:
     Raises:
         HeaderFormatError: as :func:`parse_tokens`.
     """
-    return _parse_list(value, _token)
+    return parse_tokens(value)
 
 
 def parse_extensions(value: str) -> list[tuple[str, ExtensionParameters]]:
@@ -297,7 +277,15 @@ def parse_extensions(value: str) -> list[tuple[str, ExtensionParameters]]:
     Raises:
         HeaderFormatError: as :func:`parse_tokens`.
     """
-    return _parse_list(value, _extension)
+    whole, element = _extensions
+    _check_list(whole, value)
+    return [(match[1], _parse_parameters(match[2])) for match in element.finditer(value)]
+
+
+def _parse_parameters(text: str) -> ExtensionParameters:
+    # A backslash only quotes what is behind it; a backslash itself cannot be meant: it is no tchar. Values are never
+    # empty, so an empty group is one that did not take part.
+    return [(name, token or quoted.replace("\\", "") or None) for name, token, quoted in _find_parameters(text)]
 
 
 def build_subprotocols(subprotocols: Sequence[str]) -> str:

@@ -42,7 +42,7 @@ __all__ = [
 #: The longest line of a head, or field with its folded lines, in bytes without the line's end.
 MAX_FIELD_SIZE: Final = 8 * 1024
 
-#: The most fields in a head.
+#: The most lines in a head behind the first one: fields, and folded lines of fields.
 MAX_FIELDS: Final = 128
 
 #: The longest head, in bytes with the empty line at its end.
@@ -140,7 +140,7 @@ class _HeadTooLarge(Exception):
 class _HeadScanner:
     """Finds the end of a head in what arrives, and keeps the limits. Looks at each byte once."""
 
-    __slots__ = ("_field_size", "_fields", "_limits", "_line", "_scanned", "buffer")
+    __slots__ = ("_field_size", "_limits", "_line", "_lines", "_scanned", "buffer")
 
     def __init__(self, max_field_size: int, max_fields: int, max_head_size: int) -> None:
         self._limits = max_field_size, max_fields, max_head_size
@@ -150,7 +150,7 @@ class _HeadScanner:
     def _restart(self) -> None:
         self._scanned = 0  # there is no LF before
         self._line = 0  # where the line begins
-        self._fields = -1  # that were begun; the first line is none
+        self._lines = 0  # that are complete
         self._field_size = 0  # of the lines of the field so far
 
     def scan(self) -> bytes | None:
@@ -172,14 +172,12 @@ class _HeadScanner:
                 del buffer[: end + 1]
                 self._restart()
                 return head
-            if buffer[self._line] in b" \t":
-                self._field_size += length  # folded: goes on with the field before
-            else:
-                self._fields += 1
-                self._field_size = length
+            is_folded = buffer[self._line] in b" \t"  # goes on with the field before
+            self._field_size = length + self._field_size * is_folded
             if self._field_size > max_field_size:
                 raise _HeadTooLarge(f"a line of more than {max_field_size} bytes")
-            if self._fields > max_fields:
+            self._lines += 1
+            if self._lines > max_fields + 1:
                 raise _HeadTooLarge(f"more than {max_fields} fields")
             self._scanned = self._line = end + 1
         if len(buffer) > max_head_size:
@@ -248,7 +246,7 @@ class RequestReader:
 
     Args:
         max_field_size: the longest request line or field, in bytes.
-        max_fields: the most fields.
+        max_fields: the most fields; a folded line counts as one.
         max_head_size: the longest head, in bytes.
     """
 
@@ -333,7 +331,7 @@ class ResponseReader:
 
     Args:
         max_field_size: the longest status line or field, in bytes.
-        max_fields: the most fields.
+        max_fields: the most fields; a folded line counts as one.
         max_head_size: the longest head, in bytes.
         max_body_size: how much of a body is kept, in bytes; the response is complete when this is passed.
     """
