@@ -11,9 +11,9 @@ zlib. Inflaters are made for each message (see :mod:`.window`). A compressor tak
 connections that sent last stand in a :class:`CompressionPool`; one that was put out is made again from the window.
 
 With zlib a compressor that was made again goes on with the same bytes on the wire, if it searches lazily (``level``
-from 4 up, -1, or 0) and a block fits into half of what it looks at (``mem_level + 6`` less than the bits of the
-window): so with the defaults. Otherwise the bytes may differ in the choice of matches and blocks; either reading is
-the same text to any inflater.
+from 4 up, -1, or 0), and if a block, of up to ``2**(mem_level + 6)`` symbols, is shorter than the ``2**bits - 262``
+bytes that zlib looks back: so with the defaults. Otherwise it may choose other matches, or other kinds of blocks: the
+same text to any inflater.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ __all__ = ["Compression", "CompressionPool", "PerMessageDeflate", "Terms"]
 _NAME: Final = "permessage-deflate"
 _TEXT: Final = int(Opcode.TEXT)
 
+# RFC 7692 §7.2.1: the tail is taken off.
+_BEFORE_TAIL: Final = slice(-len(TAIL))
+
 # RFC 7692 §7.2.3.6: an empty message, and an empty last fragment, are the header of an empty block.
 _EMPTY: Final = b"\x00"
 
@@ -69,6 +72,12 @@ class Terms:
     compress_takeover: bool
     inflate_bits: int
     inflate_takeover: bool
+
+
+def _compressor(terms: Terms, window: bytes) -> zlib._Compress:
+    return zlib.compressobj(
+        terms.level, zlib.DEFLATED, -terms.compress_bits, terms.mem_level, zlib.Z_DEFAULT_STRATEGY, window
+    )
 
 
 # One object each, so that a connection holds no copy, and a broadcast can look them up by identity.
@@ -126,21 +135,35 @@ class PerMessageDeflate:
         Returns:
             A frame with RSV1 set and its payload compressed, or the same frame.
         """
-        if frame.opcode:
-            if not self._wanted(frame, compress):
+        terms = self.terms
+        opcode, plain, fin, rsv = frame.opcode, frame.payload, frame.fin, frame.rsv
+        if opcode:
+            if compress is None:
+                compress = len(plain) >= terms.threshold and (opcode == _TEXT or terms.binary)
+            if not (compress and terms.compress_bits):
                 self._compressing = False
                 return frame
-            rsv = frame.rsv | RSV1
-        elif self._compressing:
-            rsv = frame.rsv  # RFC 7692 §6.1: RSV1 is set in the first fragment only
-        else:
+            rsv |= RSV1  # RFC 7692 §6.1: in the first fragment only
+        elif not self._compressing:
             return frame
-        plain, fin = frame.payload, frame.fin
         self._compressing = not fin
-        data = self._compress(plain, fin)
+        if plain:
+            window = self._sent
+            compressor = (self._pool.take(self) if window else None) or _compressor(terms, window)
+            data = compressor.compress(plain) + compressor.flush(zlib.Z_SYNC_FLUSH)
+            if fin:
+                data = data[_BEFORE_TAIL]
+            if terms.compress_takeover or not fin:
+                # After a flush, at the end of a fragment too, the window is all that a compressor goes on from.
+                self._sent = slide(window, plain, 1 << terms.compress_bits)
+                self._pool.put(self, compressor)
+        else:
+            data = _EMPTY if fin else b""
+        if fin and self._sent and not terms.compress_takeover:
+            self._forget_sent()
         self.sent_plain += len(plain)
         self.sent_compressed += len(data)
-        return codec.Frame(frame.opcode, data, fin=fin, rsv=rsv)
+        return codec.Frame(opcode, data, fin=fin, rsv=rsv)
 
     def encode_shared(self, frame: Frame, *, compress: bool | None = None) -> Frame:
         """Compresses a whole message without context, for every connection on the same :attr:`terms`.
@@ -154,10 +177,8 @@ class PerMessageDeflate:
         Returns:
             What :meth:`encode` returns.
         """
-        if not self._wanted(frame, compress):
-            return frame
-        data = _flush(self._compressor(b""), frame.payload, fin=True) if frame.payload else _EMPTY
-        return codec.Frame(frame.opcode, data, rsv=frame.rsv | RSV1)
+        # It is what a connection sends first.
+        return PerMessageDeflate(self.terms, CompressionPool(0)).encode(frame, compress=compress)
 
     def sent_shared(self, frame: Frame, shared: Frame) -> None:
         """Takes note that a shared message goes out on this connection, between the messages of its own.
@@ -177,31 +198,9 @@ class PerMessageDeflate:
             self._pool.take(self)
             self._sent = slide(self._sent, plain, 1 << self.terms.compress_bits)
 
-    def _wanted(self, frame: Frame, compress: bool | None) -> bool:
-        terms = self.terms
-        if compress is None:
-            compress = len(frame.payload) >= terms.threshold and (frame.opcode == _TEXT or terms.binary)
-        return compress and terms.compress_bits > 0
-
-    def _compress(self, plain: bytes, fin: bool) -> bytes:
-        if not plain:
-            return _EMPTY if fin else b""
-        compressor = (self._pool.take(self) if self._sent else None) or self._compressor(self._sent)
-        data = _flush(compressor, plain, fin=fin)
-        terms = self.terms
-        if fin and not terms.compress_takeover:
-            self._sent = b""
-        else:
-            # After a flush, at the end of a fragment too, the window is all that the compressor goes on from.
-            self._sent = slide(self._sent, plain, 1 << terms.compress_bits)
-            self._pool.put(self, compressor)
-        return data
-
-    def _compressor(self, window: bytes) -> zlib._Compress:
-        terms = self.terms
-        return zlib.compressobj(
-            terms.level, zlib.DEFLATED, -terms.compress_bits, terms.mem_level, zlib.Z_DEFAULT_STRATEGY, window
-        )
+    def _forget_sent(self) -> None:
+        self._pool.take(self)
+        self._sent = b""
 
     # ------------------------------------------------------------------ incoming
 
@@ -217,27 +216,25 @@ class PerMessageDeflate:
                 not end where the message ends. ``MESSAGE_TOO_BIG``: there is more of it than ``max_size``; no more
                 than that has been built, and ``size`` says how far it came.
         """
-        rsv = frame.rsv
-        inflation = self._inflation
+        data, fin, rsv = frame.payload, frame.fin, frame.rsv
         if frame.opcode:
+            self._inflation = None
             if not rsv & RSV1:
-                self._inflation = None
                 return frame
-            inflation = None
             rsv ^= RSV1
-        elif inflation is None:
-            return frame
-        data, fin = frame.payload, frame.fin
-        if fin and inflation is None:
-            plain = self._inflate(data, max_size)
+            if fin:
+                plain = self._inflate(data, max_size)
+            else:
+                self._inflation = Inflation(self.terms.inflate_bits, self._received)
+                plain = self._inflation.feed(data, max_size)
         else:
+            inflation = self._inflation
             if inflation is None:
-                inflation = Inflation(self.terms.inflate_bits, self._received)
+                return frame
             plain = inflation.feed(data + END if fin else data, max_size)
             if fin:
+                self._inflation = None
                 self._finish(inflation)
-                inflation = None
-            self._inflation = inflation
         self.received_plain += len(plain)
         self.received_compressed += len(data)
         return codec.Frame(frame.opcode, plain, fin=fin, rsv=rsv)
@@ -269,15 +266,9 @@ class PerMessageDeflate:
 
     def close(self) -> None:
         """The connection has ended: gives up its windows, and its place in the pool."""
-        self._pool.take(self)
-        self._sent = self._received = b""
+        self._forget_sent()
+        self._received = b""
         self._inflation = None
-
-
-def _flush(compressor: zlib._Compress, plain: bytes, *, fin: bool) -> bytes:
-    """Compresses a message or fragment up to its last byte (RFC 7692 §7.2.1)."""
-    data = compressor.compress(plain) + compressor.flush(zlib.Z_SYNC_FLUSH)
-    return data[: -len(TAIL)] if fin else data
 
 
 @dataclass(frozen=True, kw_only=True)
