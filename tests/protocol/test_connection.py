@@ -56,7 +56,8 @@ class Reverse:
         self.closed = 0
 
     def encode(self, frame: Any, *, compress: bool | None = None) -> Any:
-        return codec.Frame(frame.opcode, frame.payload[::-1], fin=frame.fin, rsv=frame.rsv | (RSV2 if frame.opcode else 0))
+        bit = RSV2 if frame.opcode else 0
+        return codec.Frame(frame.opcode, frame.payload[::-1], fin=frame.fin, rsv=frame.rsv | bit)
 
     def decode(self, frame: Any, *, max_size: int | None) -> Any:
         if max_size is not None and len(frame.payload) > max_size:
@@ -192,7 +193,8 @@ def test_control_payloads_have_at_most_125_bytes(method: str) -> None:
 
 def test_every_ping_is_answered_in_order() -> None:
     connection = server()
-    controls = connection.receive_data(b"".join(frame(Opcode.PING, b"%d" % n) for n in range(10)) + frame(Opcode.PONG, b"x"))
+    pings = b"".join(frame(Opcode.PING, b"%d" % n) for n in range(10))
+    controls = connection.receive_data(pings + frame(Opcode.PONG, b"x"))
     assert [f.payload for f in controls] == [*(b"%d" % n for n in range(10)), b"x"]
     assert sent(connection) == [(Opcode.PONG, b"%d" % n) for n in range(10)]
 
@@ -213,7 +215,9 @@ def test_while_writing_is_paused_only_the_latest_ping_is_kept() -> None:
 # ---------------------------------------------------------------------- closing
 
 
-@pytest.mark.parametrize(("code", "kind"), [(1000, ConnectionClosedOK), (1001, ConnectionClosedOK), (4000, ConnectionClosedError)])
+@pytest.mark.parametrize(
+    ("code", "kind"), [(1000, ConnectionClosedOK), (1001, ConnectionClosedOK), (4000, ConnectionClosedError)]
+)
 def test_the_peer_closes(code: int, kind: type[Exception]) -> None:
     connection = server()
     connection.receive_data(frame(Opcode.TEXT, b"last") + close_frame(code, "bye") + b"garbage")
@@ -302,7 +306,8 @@ def test_arguments_of_close_are_checked(code: Any, reason: str) -> None:
 )
 def test_replies_to_what_came_before_stand_before_the_close(data: bytes, violation: Violation) -> None:
     connection = server(max_message_size=100)
-    connection.receive_data(frame(Opcode.TEXT, b"before") + frame(Opcode.PING, b"p") + data + frame(Opcode.TEXT, b"after"))
+    before = frame(Opcode.TEXT, b"before") + frame(Opcode.PING, b"p")
+    connection.receive_data(before + data + frame(Opcode.TEXT, b"after"))
     connection.receive_data(frame(Opcode.TEXT, b"and more"))
     assert connection.ended and connection.state is State.OPEN
     assert taken(connection) == ["before"]
@@ -403,7 +408,8 @@ def test_an_extension_with_a_bit_sees_only_messages_that_carry_it() -> None:
 def test_text_that_an_extension_unpacks_must_be_utf8() -> None:
     for decode in (True, False):
         connection = server(extensions=(Reverse(),), decode=decode)
-        connection.receive_data(frame(Opcode.TEXT, "é".encode()[::-1], rsv=RSV2) + frame(Opcode.TEXT, b"\xff", rsv=RSV2))
+        connection.receive_data(frame(Opcode.TEXT, "é".encode()[::-1], rsv=RSV2))
+        connection.receive_data(frame(Opcode.TEXT, b"\xff", rsv=RSV2))
         assert taken(connection) == ["é" if decode else "é".encode()]
         assert isinstance(connection.error, ProtocolError)
         assert connection.error.violation is Violation.INVALID_UTF8
@@ -413,7 +419,10 @@ def test_an_error_while_unpacking_drops_what_stands_behind_it() -> None:
     extension = Reverse()
     connection = server(extensions=(extension,), max_message_size=4)
     connection.receive_data(
-        frame(Opcode.TEXT, b"one") + frame(Opcode.BINARY, b"12345", rsv=RSV2) + frame(Opcode.TEXT, b"two") + close_frame(1000)
+        frame(Opcode.TEXT, b"one")
+        + frame(Opcode.BINARY, b"12345", rsv=RSV2)
+        + frame(Opcode.TEXT, b"two")
+        + close_frame(1000)
     )
     assert taken(connection) == ["one"]
     assert connection.ended and not connection.messages

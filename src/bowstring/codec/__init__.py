@@ -9,7 +9,7 @@ standard library.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from .mask_keys import MaskKeys
 
@@ -81,4 +81,4 @@ if _reason and not TYPE_CHECKING:
     )
 
 #: Why the pure twin is in use; empty when it is not.
-FALLBACK_REASON: Final = _reason
+FALLBACK_REASON: str = _reason

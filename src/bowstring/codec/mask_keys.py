@@ -54,8 +54,8 @@ class MaskKeys:
 
     def _forget(self) -> None:
         self._lock = threading.Lock()  # a new one: another thread may have held the old one at the fork
-        self._block = b""
-        self._position = 0
+        self._block: bytes = b""
+        self._position: int = 0
 
 
 def _after_fork() -> None:

@@ -394,9 +394,7 @@ class Connection:
             return
         self._send_frame(_data_frame(data, text), compress)
 
-    def send_fragment(
-        self, data: Data, *, fin: bool, text: bool | None = None, compress: bool | None = None
-    ) -> None:
+    def send_fragment(self, data: Data, *, fin: bool, text: bool | None = None, compress: bool | None = None) -> None:
         """Queues one fragment of a message (RFC 6455 §5.4). The first one says whether the message is text.
 
         Args:
@@ -448,8 +446,10 @@ class Connection:
         self.output.append(frame)
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
-        """Queues our Close, unless it has been sent before. When the incoming side has ended, the answer that is
-        owed goes instead: the peer's code, or the rule that it broke.
+        """Queues our Close, unless it has been sent before.
+
+        When the incoming side has ended, the answer that is owed goes instead: the peer's code, or the rule that it
+        broke.
 
         Args:
             code: 1000, or any other that may be sent (RFC 6455 §7.4); 1005 sends an empty Close.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeAlias
@@ -9,6 +10,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from bowstring import Server, ServerConnection, serve
+from bowstring.drivers.asyncio.stream import StreamConnection
 
 Serving: TypeAlias = Callable[..., contextlib.AbstractAsyncContextManager[tuple[Server, int]]]
 
@@ -29,3 +31,17 @@ async def _serving(handler: Any = echo, **options: Any) -> AsyncIterator[tuple[S
 def serving() -> Serving:
     """``async with serving(handler, **options) as (server, port)``: the handler echoes if none is given."""
     return _serving
+
+
+@pytest.fixture
+def reading_paused(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set when a connection of ours stops reading because its queue is full."""
+    event = asyncio.Event()
+    pause = StreamConnection._pause_reading
+
+    def paused(connection: StreamConnection) -> None:
+        pause(connection)
+        event.set()
+
+    monkeypatch.setattr(StreamConnection, "_pause_reading", paused)
+    return event

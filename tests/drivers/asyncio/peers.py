@@ -103,7 +103,10 @@ async def raw_server(behave: Callable[[Peer], Any], headers: bytes = b"", **opti
             key = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key:"))
             writer.write(
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Accept: " + accept_key(key.split(b":")[1].strip().decode()).encode() + b"\r\n" + headers
+                b"Sec-WebSocket-Accept: "
+                + accept_key(key.split(b":")[1].strip().decode()).encode()
+                + b"\r\n"
+                + headers
                 + b"\r\n"
             )
             await behave(peer)

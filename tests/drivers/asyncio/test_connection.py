@@ -157,7 +157,7 @@ async def test_a_handler_that_ends_with_its_connection_is_no_failure(
     async def handler(connection: ServerConnection) -> None:
         await connection.recv()
 
-    async with serving(handler) as (server, port):
+    async with serving(handler) as (_, port):
         connection = await connect(f"ws://127.0.0.1:{port}/")
         connection.terminate()
         await connection.wait_closed()
@@ -286,7 +286,7 @@ async def test_a_flood_leaves_others_their_turn(serving: Serving) -> None:
 
 
 @pytest.mark.parametrize(
-    "message", [bytearray(b"abc"), memoryview(b"abc"), array.array("B", b"abc")], ids=lambda message: type(message).__name__
+    "message", [bytearray(b"abc"), memoryview(b"abc"), array.array("B", b"abc")], ids=lambda value: type(value).__name__
 )
 async def test_buffers_go_as_binary(serving: Serving, message: Any) -> None:
     async with serving() as (_, port), connect(f"ws://127.0.0.1:{port}/") as connection:

@@ -10,9 +10,7 @@ from typing import Any
 __all__ = ["Options", "check_number"]
 
 
-def check_number(
-    name: str, value: Any, *, minimum: float = 0, optional: bool = False, integer: bool = False
-) -> None:
+def check_number(name: str, value: Any, *, minimum: float = 0, optional: bool = False, integer: bool = False) -> None:
     """Refuses what is not a number of at least ``minimum``.
 
     Raises:

@@ -94,10 +94,12 @@ class ClientConnection(Connection):
 
     @property
     def request(self) -> Request:
+        """The request that was sent."""
         return self._handshake.request
 
     @property
     def response(self) -> Response | None:
+        """The server's response: ``status``, ``headers``."""
         return self._response
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from bowstring.constants import CloseCode, State
 from bowstring.drivers._shared.options import Options
 from bowstring.exceptions import ConcurrencyError, ConnectionClosedError, ConnectionClosedOK
-from bowstring.typing import BytesLike, Data, Message
+from bowstring.typing import Data, Message
 
 from .stream import StreamConnection
 
@@ -169,7 +169,7 @@ class Connection(StreamConnection):
         while self._fragmented is not None:
             await asyncio.shield(self._fragmented)
         if isinstance(message, (str, bytes, bytearray, memoryview)) or not _is_iterable(message):
-            protocol.send(message, text=text, compress=compress)  # type: ignore[arg-type]
+            protocol.send(message, text=text, compress=compress)  # type: ignore[arg-type]  # or a TypeError
             # The queue holds more: its reader comes back, and the answers to what it finds go out together.
             if protocol.messages and not self._writing_paused and self._corks(_size(message)):
                 self._flush_soon()
@@ -178,7 +178,7 @@ class Connection(StreamConnection):
             if self._writing_paused:
                 await self._drained()
         else:
-            await self._send_fragments(message, text, compress)
+            await self._send_fragments(message, text, compress)  # type: ignore[arg-type]  # it is an iterable
 
     async def _drained(self) -> None:
         await self._writable()

@@ -247,7 +247,8 @@ class serve:
         if port is not None and not (isinstance(port, int) and 0 <= port <= 65535):
             raise ValueError(f"port must be between 0 and 65535, not {port!r}")
         self._handler = handler
-        self._address = host, port
+        self._host = host
+        self._port = port
         self._unix_path = unix_path
         self._ssl = ssl
         self._kwargs = kwargs
@@ -303,7 +304,7 @@ class serve:
         if self._unix_path is not None:
             server._asyncio_server = await loop.create_unix_server(connection, str(self._unix_path), **kwargs)
         else:
-            server._asyncio_server = await loop.create_server(connection, *self._address, **kwargs)
+            server._asyncio_server = await loop.create_server(connection, self._host, self._port, **kwargs)
         return server
 
     def __await__(self) -> Generator[Any, None, Server]:

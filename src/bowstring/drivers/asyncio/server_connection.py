@@ -38,6 +38,7 @@ class ServerConnection(Connection):
         self._response: Response | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Starts the clock of the opening handshake."""
         super().connection_made(transport)
         self._server._connection_began(self)
         if self._options.open_timeout is not None:
@@ -181,21 +182,16 @@ class ServerConnection(Connection):
             self._close(CloseCode.GOING_AWAY, "")
         try:
             await self._server.handler(self)
-        except ConnectionClosed as closed:
-            if self.state is State.OPEN:  # it was another connection that ended
-                self._handler_failed()
-            else:
-                self._options.logger.debug("handler ended with its connection: %s", closed)
         except asyncio.CancelledError:
             self._abort()
             raise
-        except Exception:
-            self._handler_failed()
+        except Exception as error:
+            if isinstance(error, ConnectionClosed) and self.state is not State.OPEN:
+                self._options.logger.debug("handler ended with its connection: %s", error)
+            else:
+                self._options.logger.exception("connection handler failed")
+                self._close(CloseCode.INTERNAL_ERROR, "")
         await self.close()
-
-    def _handler_failed(self) -> None:
-        self._options.logger.exception("connection handler failed")
-        self._close(CloseCode.INTERNAL_ERROR, "")
 
     def _stop_open_timer(self) -> None:
         if self._open_timer is not None:
@@ -218,10 +214,12 @@ class ServerConnection(Connection):
 
     @property
     def request(self) -> Request | None:
+        """The client's request: ``path``, ``headers``. Parsed anew at each access."""
         return parse_request(self._raw_request) if self._raw_request else None
 
     @property
     def response(self) -> Response | None:
+        """The response that was sent."""
         return self._response
 
     @property

@@ -386,8 +386,11 @@ class StreamConnection(asyncio.BufferedProtocol):
             self.transport.close()
 
     def _half_close(self) -> None:
-        """Ends the outgoing side, after what is written. Closing a socket with unread data would reset the stream, and
-        take what was written last from a peer that is still sending."""
+        """Ends the outgoing side, after what is written.
+
+        Closing a socket with unread data would reset the stream, and take what was written last from a peer that is
+        still sending.
+        """
         if not self.transport.can_write_eof():  # TLS
             self.transport.close()
             return
