@@ -21,7 +21,7 @@ VIRTUALENV = "virtualenv==20.21.1"
 #: cannot be built.
 ACCELERATOR = "wsaccel==0.6.2"
 
-PIP_TIMEOUT = 900.0  # seconds
+INSTALL_TIMEOUT = 400.0  # seconds for each command
 
 
 class NoPython27(Exception):
@@ -57,7 +57,7 @@ def _obtain_python27(log: IO[str]) -> str | None:
         attempts.append(["pyenv", "install", "-s", "2.7.18"])
     for command in attempts:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=PIP_TIMEOUT)
+            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=INSTALL_TIMEOUT)
         if (path := find_python27()) is not None:
             return path
     return None
@@ -97,7 +97,12 @@ def install(directory: Path, *, obtain: bool = False) -> Path:
         def run(*command: str | Path, **extra: str) -> int:
             print("$", *command, file=log, flush=True)
             return subprocess.run(
-                command, env=variables | extra, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=PIP_TIMEOUT
+                command,
+                env=variables | extra,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                timeout=INSTALL_TIMEOUT,
             ).returncode
 
         def must(*command: str | Path, **extra: str) -> None:

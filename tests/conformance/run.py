@@ -137,7 +137,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("cases", nargs="*", metavar="CASE", help="a case or a pattern; default: all")
     parser.add_argument("--base", action="store_true", help="leave out the groups 9, 12 and 13")
     parser.add_argument("--role", choices=ROLES, action="append", help="default: both")
-    parser.add_argument("--twin", choices=TWINS, action="append", help="default: both")
+    parser.add_argument(
+        "--twin", choices=TWINS, action="append", help="default: both, or python with BOWSTRING_NO_EXTENSIONS=1"
+    )
     parser.add_argument("--peer", choices=PEERS, action="append", help="run another library instead; may be repeated")
     parser.add_argument("--jobs", type=int, metavar="N", help="runs at a time; default: 4 with --base, otherwise 1")
     parser.add_argument("--install", action="store_true", help="only install wstest, and print its versions")
@@ -148,7 +150,8 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = parse_arguments(arguments)
     full_ci = os.environ.get("CI_FULL") == "1"
-    roles, twins = options.role or ROLES, options.twin or TWINS
+    roles = options.role or ROLES
+    twins = options.twin or (TWINS if os.environ.get("BOWSTRING_NO_EXTENSIONS") != "1" else TWINS[1:])
     try:
         cases = select(load_expected(), options.cases, base=options.base)
         wstest = install(CACHE, obtain=full_ci or "CI" in os.environ)
