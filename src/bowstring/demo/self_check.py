@@ -48,7 +48,8 @@ async def self_check(websocket_url: str) -> float:
                 raise CheckFailed(f"one client said {text!r}, the other heard {heard['text']!r}")
             for ws in (one, two):
                 await _send(ws, type="leave")
-                await ws.wait_closed()
+                async for _ in ws:
+                    pass  # until the server closes
             return seconds
     except TimeoutError:
         raise CheckFailed(f"no answer within {_TIMEOUT:g} s") from None

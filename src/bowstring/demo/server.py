@@ -142,6 +142,8 @@ class ChatServer:
             if len(self._running.connections) > 2 * self.chat.limits.people:
                 return connection.respond(503, "The chat is full.\n")
             return None
+        if request.method not in {"GET", "HEAD"}:
+            return connection.respond(405, "The chat's page can only be read.\n")
         if path not in self._files:
             return connection.respond(404, "There is nothing here. The chat is at /.\n")
         content_type, body = self._files[path]

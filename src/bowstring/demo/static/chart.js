@@ -2,7 +2,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const SAMPLES = 60;
-const LEFT = 34, RIGHT = 284, TOP = 8, BOTTOM = 94;
+const LEFT = 34, RIGHT = 284, TOP = 8, BOTTOM = 134;
 const LEAST = 0.1; // ms: less than this is not told apart
 
 export class Chart {
@@ -49,8 +49,8 @@ export class Chart {
       parts.push(element("line", { class: "grid", x1: LEFT, x2: RIGHT, y1: y, y2: y }));
       parts.push(element("text", { class: "axis", x: LEFT - 6, y: y + 3.5, "text-anchor": "end" }, String(rtt)));
     }
-    parts.push(element("text", { class: "axis", x: LEFT, y: 108 }, "60 s ago"));
-    parts.push(element("text", { class: "axis", x: RIGHT, y: 108, "text-anchor": "end" }, "now, in ms"));
+    parts.push(element("text", { class: "axis", x: LEFT, y: 148 }, "60 s ago"));
+    parts.push(element("text", { class: "axis", x: RIGHT, y: 148, "text-anchor": "end" }, "now, in ms"));
     const nicks = [...this.#lines.keys()].filter((nick) => nick !== me);
     for (const nick of this.#lines.has(me) ? [...nicks, me] : nicks) {
       const runs = runsOf(this.#lines.get(nick), height);
