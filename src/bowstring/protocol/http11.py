@@ -172,8 +172,8 @@ class _HeadScanner:
                 del buffer[: end + 1]
                 self._restart()
                 return head
-            is_folded = buffer[self._line] in b" \t"  # goes on with the field before
-            self._field_size = length + self._field_size * is_folded
+            folded = buffer[self._line] in b" \t"  # goes on with the field before
+            self._field_size = self._field_size + length if folded else length
             if self._field_size > max_field_size:
                 raise _HeadTooLarge(f"a line of more than {max_field_size} bytes")
             self._lines += 1
@@ -241,6 +241,17 @@ def parse_request(head: bytes) -> Request:
     return Request(event.method.decode(), event.target.decode(), headers, version)
 
 
+def _check_first_byte(byte: int) -> None:
+    """What is not HTTP, such as the hello of a TLS client, gets its answer now, and not at a timeout.
+
+    Raises:
+        HandshakeRejected: no method begins with it.
+    """
+    if not is_token(chr(byte)):
+        what = "TLS on a port without" if byte == 0x16 else "does not begin with a method"
+        raise HandshakeRejected(Violation.BAD_REQUEST, what)
+
+
 class RequestReader:
     """Reads the head of one request, in whatever segments it arrives.
 
@@ -284,22 +295,20 @@ class RequestReader:
         """
         if self._error is not None:
             raise self._error
-        self._scanner.buffer += data
+        buffer = self._scanner.buffer
+        begins = not buffer
+        buffer += data
         if self._raw:
             return None
         try:
+            if begins and buffer:
+                _check_first_byte(buffer[0])
             return self._read()
         except HandshakeRejected as error:
             self._error = error
             raise
 
     def _read(self) -> Request | None:
-        buffer = self._scanner.buffer
-        # No method begins like this: a TLS client hello or any other protocol gets its answer now, not at a timeout.
-        if buffer and not is_token(chr(buffer[0])):
-            raise HandshakeRejected(
-                Violation.BAD_REQUEST, "TLS on a port without" if buffer[0] == 0x16 else "does not begin with a method"
-            )
         try:
             head = self._scanner.scan()
         except _HeadTooLarge as error:
