@@ -1,4 +1,4 @@
-# cython: language_level=3, binding=True, freethreading_compatible=True, auto_pickle=False
+# cython: language_level=3, binding=True, freethreading_compatible=True, auto_pickle=False, autotestdict=False
 # cython: boundscheck=False, wraparound=False, cdivision=True
 """The fast twin of the codec: what ``_python`` does, in C and in the same order of definitions.
 
