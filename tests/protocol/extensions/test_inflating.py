@@ -60,6 +60,14 @@ def test_the_limit_is_exact(size: int, kind: str, pieces: int) -> None:
             assert "inflating stopped there" in str(error)
 
 
+def test_a_fragment_gives_all_that_it_has() -> None:
+    """Also where zlib has room for no more, and has had all of the input."""
+    data = Peer().compress(b"r" * 3 * window.CHUNK)
+    for end in range(1, len(data)):
+        plain = make().decode(codec.Frame(TEXT, data[:end], fin=False, rsv=RSV1), max_size=None).payload
+        assert plain == zlib.decompressobj(-12).decompress(data[:end])
+
+
 @functools.cache
 def bomb() -> bytes:
     data = Peer(level=9, bits=15).compress(bytes(96 << 20))
@@ -241,14 +249,15 @@ def test_streams_without_end_are_refused(fragments: int) -> None:
 
 
 class Counting:
-    """zlib's inflater, and how many bytes it was given."""
+    """zlib's inflater, how often it was called, and how many bytes it was given."""
 
-    given = 0
+    calls = given = 0
 
     def __init__(self, *args: Any) -> None:
         self._inflater = zlib.decompressobj(*args)
 
     def decompress(self, data: Any, max_length: int) -> bytes:
+        Counting.calls += 1
         Counting.given += len(data)
         return self._inflater.decompress(data, max_length)
 
@@ -261,7 +270,7 @@ class CountingZlib:
     error = zlib.error
 
 
-@pytest.mark.parametrize("case", ["final blocks", "bomb", "noise", "text"])
+@pytest.mark.parametrize("case", ["final blocks", "bomb", "noise", "text", "text behind a final block"])
 def test_work_is_linear_in_what_was_sent(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """zlib copies what it leaves of its input: given all of a large message each time, it would copy all day."""
     rnd = random.Random(1)
@@ -277,12 +286,16 @@ def test_work_is_linear_in_what_was_sent(case: str, monkeypatch: pytest.MonkeyPa
         case _:
             plain = text(rnd, 1 << 20) * 4
             data = Peer().compress(plain)
+            if case == "text behind a final block":
+                data = EMPTY_FINAL + data
     monkeypatch.setattr(window, "zlib", CountingZlib)
     monkeypatch.setattr(permessage_deflate, "zlib", CountingZlib)
+    monkeypatch.setattr(Counting, "calls", 0)
     monkeypatch.setattr(Counting, "given", 0)
     ours = make(inflate_bits=15)
     assert ours.decode(codec.Frame(TEXT, data, rsv=RSV1), max_size=None).payload == plain
     # The input, and for each piece of output or of input at most what zlib may leave.
-    pieces = len(plain) // window.CHUNK + len(data) // window._MAX_STEP + 10
+    pieces = len(plain) // window.CHUNK + len(data) // window._MAX_STEP + 20
     final_blocks = 4000 if case == "final blocks" else 0
+    assert Counting.calls <= pieces + final_blocks
     assert Counting.given <= 2 * len(data) + pieces * window._MAX_STEP + final_blocks * window._MIN_STEP

@@ -37,12 +37,16 @@ def test_the_window_is_the_end_of_all_text(sizes: list[int], bits: int) -> None:
 
 
 def compare(ours: PerMessageDeflate, private: Peer, rnd: random.Random, count: int, *, same: bool) -> None:
-    inflater = Peer(inflate_bits=ours.terms.compress_bits)
+    bits = ours.terms.compress_bits
+    inflater = Peer(inflate_bits=bits)
+    everything = b""
     for _ in range(count):
         plain = message(rnd, 20_000)
         data = ours.encode(codec.Frame(BINARY, plain)).payload
         assert inflater.inflate(data) == plain
         assert same_bytes(data, private.compress(plain)) or not same
+        everything = (everything + plain)[-(1 << bits) :]
+        assert ours._sent == everything
         if rnd.random() < 0.5:
             ours._pool.take(ours)  # put out
 

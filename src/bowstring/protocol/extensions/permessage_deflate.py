@@ -218,7 +218,6 @@ class PerMessageDeflate:
         """
         data, fin, rsv = frame.payload, frame.fin, frame.rsv
         if frame.opcode:
-            self._inflation = None
             if not rsv & RSV1:
                 return frame
             rsv ^= RSV1

@@ -85,7 +85,7 @@ class Inflation:
         size = len(plain)
         view = memoryview(data)
         position, step = 0, _MAX_STEP
-        pending = not self._inflater.eof  # zlib may hold plain text back when it has had all of the data
+        pending = False  # whether zlib holds plain text back, perhaps after all of the data
         while True:
             if max_size is not None and size > max_size:
                 raise ProtocolError(Violation.MESSAGE_TOO_BIG, "inflating stopped there", size=size, limit=max_size)
