@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 HERE = Path(__file__).resolve().parent
 REQUIREMENTS = HERE / "wstest-requirements.txt"
@@ -96,14 +96,12 @@ def install(directory: Path, *, obtain: bool = False) -> Path:
 
         def run(*command: str | Path, **extra: str) -> int:
             print("$", *command, file=log, flush=True)
-            return subprocess.run(
-                command,
-                env=variables | extra,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                timeout=INSTALL_TIMEOUT,
-            ).returncode
+            streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+            try:
+                return subprocess.run(command, env=variables | extra, timeout=INSTALL_TIMEOUT, **streams).returncode
+            except subprocess.TimeoutExpired as expired:
+                print(expired, file=log)
+                return 1
 
         def must(*command: str | Path, **extra: str) -> None:
             if run(*command, **extra):
