@@ -26,7 +26,7 @@ from bowstring.protocol.http_messages import Request, Response
 
 from .fields import read_list
 from .key import accept_key, build_key
-from .settings import check_extensions, check_subprotocols
+from .settings import check_extensions, check_subprotocols, naming
 
 __all__ = ["USER_AGENT", "ClientHandshake", "Negotiated"]
 
@@ -89,19 +89,19 @@ class ClientHandshake:
         self._key = build_key(nonce)
         self._subprotocols = check_subprotocols(subprotocols)
         self._extensions = {factory.name: factory for factory in check_extensions(extensions, "offers", "accept")}
-        additional = Headers(additional_headers or ())
-        _check_additional(additional, origin)
+        with naming("additional_headers"):
+            additional = Headers(additional_headers or ())
+            _check_additional(additional, origin)
         headers = Headers()
-        headers["Host"] = additional.get("Host", host)
-        try:
+        with naming("host"):
+            headers["Host"] = additional.get("Host", host)
             parse_host(headers["Host"])
-        except HeaderFormatError as error:
-            raise ValueError(f"host: {error}: {headers['Host']!r}") from None
         headers["Upgrade"] = "websocket"
         headers["Connection"] = "Upgrade"
         headers["Sec-WebSocket-Key"] = self._key
         if origin is not None:
-            headers["Origin"] = origin
+            with naming("origin"):
+                headers["Origin"] = origin
         if self._subprotocols:
             headers["Sec-WebSocket-Protocol"] = build_subprotocols(self._subprotocols)
         headers["Sec-WebSocket-Version"] = VERSION
@@ -110,7 +110,8 @@ class ClientHandshake:
             headers["Sec-WebSocket-Extensions"] = build_extensions(offers)
         headers.extend((name, value) for name, value in additional.raw_items() if name.lower() != "host")
         if user_agent_header is not None and "User-Agent" not in headers:
-            headers["User-Agent"] = user_agent_header
+            with naming("user_agent_header"):
+                headers["User-Agent"] = user_agent_header
         self._request = Request("GET", target, headers)
 
     @property
@@ -190,8 +191,8 @@ class ClientHandshake:
 def _check_additional(headers: Headers, origin: str | None) -> None:
     for name in headers:
         if name in _MANAGED or name.startswith("sec-websocket-"):
-            raise ValueError(f"additional_headers must not have {name!r}: it belongs to the handshake")
+            raise ValueError(f"{name!r} belongs to the handshake")
     if len(headers.get_all("Host")) > 1:
-        raise ValueError("additional_headers must not have Host twice")
+        raise ValueError("Host is there twice")
     if origin is not None and "Origin" in headers:
-        raise ValueError("additional_headers must not have Origin when origin is given")
+        raise ValueError("Origin is given by origin already")

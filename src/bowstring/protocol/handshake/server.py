@@ -28,7 +28,7 @@ from bowstring.typing import ExtensionParameters
 from .fields import read_list
 from .key import accept_key, is_key
 from .origins import OriginPolicy, Origins
-from .settings import check_extensions, check_subprotocols
+from .settings import check_extensions, check_subprotocols, naming
 
 __all__ = ["SERVER_HEADER", "Accepted", "SelectSubprotocol", "ServerHandshake", "accept_key"]
 
@@ -99,7 +99,8 @@ class ServerHandshake:
         self._extensions = {factory.name: factory for factory in check_extensions(extensions, "respond")}
         self._server_header = server_header
         if server_header is not None:
-            Headers([("Server", server_header)])  # complains
+            with naming("server_header"):
+                Headers([("Server", server_header)])
 
     def accept(
         self, request: Request, *, secure: bool = False, select_subprotocol: SelectSubprotocol | None = None

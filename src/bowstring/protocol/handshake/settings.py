@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from bowstring.protocol.extensions.base import ExtensionFactory
 from bowstring.protocol.headers import is_token
 
-__all__ = ["check_extensions", "check_subprotocols"]
+__all__ = ["check_extensions", "check_subprotocols", "naming"]
 
 _Factory = TypeVar("_Factory", bound=ExtensionFactory)
+
+
+@contextlib.contextmanager
+def naming(option: str) -> Iterator[None]:
+    """Puts the name of an option in front of what is wrong with its value."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{option}: {error}") from None
 
 
 def check_subprotocols(subprotocols: Sequence[str] | None) -> tuple[str, ...]:
