@@ -33,6 +33,7 @@ _SAFE: Final = "%:/?#[]@!$&'()*+,;="
 
 _find_broken_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 _find_control = re.compile(r"[\x00-\x20\x7f-\xa0]").search
+_find_unescaped = re.compile(r"[@\\\"<>^`{|}\[\]]").search
 _match_host = re.compile(r"\[(?P<address>[^\]%]*)(?:%25(?P<zone>[\w.~-]+))?\](?P<port>:.*)?", re.ASCII).fullmatch
 _match_name = re.compile(r"[0-9a-z_-]{1,63}(?:\.[0-9a-z_-]{1,63})*\.?").fullmatch
 
@@ -161,8 +162,9 @@ def _parse_authority(authority: str) -> tuple[str, int | None]:
 def _parse_user_information(information: str) -> tuple[str | None, str | None]:
     if not information:
         return None, None
-    if "@" in information:
-        raise ValueError("unescaped @ in the user information")
+    # RFC 3986 §3.2.1. With a backslash, some would see the host in it.
+    if _find_unescaped(information) is not None:
+        raise ValueError("user information has to be percent-encoded")
     user, _, password = information.partition(":")
     username = unquote(user, errors="strict")
     decoded = unquote(password, errors="strict")
