@@ -288,12 +288,13 @@ class Compression:
         pool: where live compressors are kept between messages. ``None`` leaves it to who uses these settings;
             without any, they have one of their own, which is for one thread.
 
-    zlib cannot compress with a window of 8 bits: a server's own may not be that small, and it declines offers that ask
-    for it; for a client it is an error, and to a server that asks for it, it sends everything uncompressed.
+    A client offers these sizes and, as its second choice, any size, which is what browsers offer: some servers cannot
+    limit their window. A server whose client does not let it limit the client's window to less than 15 bits answers
+    with ``client_no_context_takeover``, so that nothing has to be kept for that client.
 
-    A client offers these settings, and behind them, since a server may not know how to limit its window, what browsers
-    offer: any size. Against a client that does not let the server limit its window, a server asks for
-    ``client_no_context_takeover`` if it wants less than 15 bits, so that nothing has to be kept for that client.
+    zlib inflates with a window of 8 bits, but cannot compress with one. A server therefore declines what asks it to,
+    its own ``server_max_window_bits=8`` included. A client with ``client_max_window_bits=8`` cannot make an offer; to
+    a server that answers 8 to another offer it sends its messages uncompressed.
     """
 
     name: ClassVar[str] = _NAME
