@@ -172,7 +172,9 @@ class ServerConnection(Connection):
         self._response = response
         if not self._lost:
             self.transport.resume_reading()
-            self.transport.write(encode_response(response))
+            request = self.request
+            head = request is not None and request.method == "HEAD"
+            self.transport.write(encode_response(response, head=head))
             self._half_close()
         return False
 
