@@ -36,6 +36,10 @@ test-packaging:  ## sdist and wheels, installed into fresh environments
 conformance:  ## all cases of the Autobahn|Testsuite (needs a Python 2.7)
 	@tools/venv -- python tests/conformance/run.py $(ARGS)
 
+.PHONY: fuzz
+fuzz:  ## looks for bytes that break what must not break (needs atheris; ARGS="--seconds 3600")
+	@tools/venv test fuzz -- python tests/fuzz/run.py $(ARGS)
+
 .PHONY: lint
 lint:  ## ruff, mypy, import-linter
 	@tools/venv test lint -- .ci/run lint
