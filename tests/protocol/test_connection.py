@@ -433,6 +433,13 @@ def test_an_error_while_unpacking_drops_what_stands_behind_it() -> None:
     assert connection.hang_up is HangUp.HALF_CLOSE and extension.closed == 1
 
 
+def test_the_size_of_a_fragmented_message_is_said_as_a_whole() -> None:
+    connection = server(extensions=(Reverse(),), max_message_size=4)
+    connection.receive_data(frame(Opcode.BINARY, b"123", rsv=RSV2, fin=False) + frame(Opcode.CONTINUATION, b"45"))
+    assert taken(connection) == []
+    assert connection.error == ProtocolError(Violation.MESSAGE_TOO_BIG, size=5, limit=4)
+
+
 def test_extensions_unpack_what_is_left_after_a_reset() -> None:
     extension = Reverse()
     connection = server(extensions=(extension,))

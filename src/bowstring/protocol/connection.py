@@ -346,17 +346,11 @@ class Connection:
                 self._release()
 
     def _unpack(self, frames: list[Frame]) -> Message:
-        limit = self._max_message_size
         payloads: list[bytes] = []
         size = 0
         for frame in frames:
-            # RFC 6455 §9.1: the last extension applied by the sender is the first to be undone.
-            for extension in reversed(self._extensions):
-                frame = extension.decode(frame, max_size=None if limit is None else limit - size)
-            if frame.rsv:
-                raise ProtocolError(Violation.RESERVED_BITS)
-            size += len(frame.payload)
-            payloads.append(frame.payload)
+            payloads.append(self._unpack_frame(frame, size))
+            size += len(payloads[-1])
         payload = payloads[0] if len(payloads) == 1 else b"".join(payloads)
         if frames[0].opcode == _BINARY:
             return payload
@@ -368,6 +362,22 @@ class Connection:
         if not _is_utf8(payload):
             raise ProtocolError(Violation.INVALID_UTF8)
         return payload
+
+    def _unpack_frame(self, frame: Frame, before: int) -> bytes:
+        """The payload of a frame whose message has had ``before`` bytes so far."""
+        limit = self._max_message_size
+        try:
+            # RFC 6455 §9.1: the last extension applied by the sender is the first to be undone.
+            for extension in reversed(self._extensions):
+                frame = extension.decode(frame, max_size=None if limit is None else limit - before)
+        except ProtocolError as error:
+            if error.size is None or not before:
+                raise
+            # Extensions count from the frame's beginning; what is said is about the message.
+            raise ProtocolError(error.violation, error.detail, size=before + error.size, limit=limit) from None
+        if frame.rsv:
+            raise ProtocolError(Violation.RESERVED_BITS)
+        return frame.payload
 
     # ------------------------------------------------------------------ sending
 
