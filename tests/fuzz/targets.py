@@ -79,7 +79,7 @@ def _twin_of(frame: Any) -> _cython.Frame:
 
 
 def connection(data: bytes) -> None:
-    """A connection with compression takes anything from its peer, answers at most with frames, and ends at most once."""
+    """A connection with compression takes anything from its peer, answers with frames only, and ends once."""
     if len(data) < 4:
         return
     role = Role.SERVER if data[0] & 1 else Role.CLIENT
