@@ -138,6 +138,14 @@ class TestEncodeResponse:
         with pytest.raises(ValueError, match="body must be empty"):
             encode_response(Response(status, "", body=b"x"))
 
+    @pytest.mark.parametrize("status", [101, 204])
+    def test_a_length_where_none_may_be(self, status: int) -> None:
+        with pytest.raises(ValueError, match="must not have Content-Length"):
+            encode_response(Response(status, "", Headers({"Content-Length": "0"})))
+
+    def test_304_may_tell_the_length_of_what_it_stands_for(self) -> None:
+        assert b"Content-Length: 9\r\n" in encode_response(Response(304, "", Headers({"Content-Length": "9"})))
+
     def test_head_tells_the_length_of_what_it_does_not_send(self) -> None:
         assert encode_response(Response(200, "OK", body=b"body"), head=True) == (
             b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\n"

@@ -1,4 +1,4 @@
-"""HTTP/1.1: the one place that puts the opening handshake on bytes, and takes it off. Only this module knows h11.
+"""HTTP/1.1: the one place that puts the opening handshake on bytes and takes it off. Only this module knows h11.
 
 Theory of operation
 -------------------
@@ -8,6 +8,9 @@ head of a WebSocket's request or response are frames; the reader keeps them in `
 
 h11's reading of the grammar stands: folded lines are joined, a bare LF ends a line, an empty line in front of the
 request is refused. Beyond h11, readers refuse control characters in values, and a Host that is no host.
+
+Encoders do not ask h11: it would want to be told of the whole exchange, and put Host first. What they write was
+checked where it went into a ``Headers``.
 
 Everything here speaks of requests and responses in general; what a WebSocket's have to be like is in ``handshake``.
 """
@@ -102,16 +105,20 @@ def encode_response(response: Response, *, head: bool = False) -> bytes:
     _check_version(response.version)
     if "Transfer-Encoding" in headers:
         raise ValueError("headers must not have Transfer-Encoding: the body is sent as it is")
+    lengths = headers.get_all("Content-Length")
     # RFC 9112 §6.3: these end with their head, whatever it says.
     bodiless = status in {HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
-    if bodiless and body:
-        raise ValueError(f"body must be empty with status {status}")
-    lengths = headers.get_all("Content-Length")
-    if lengths and not bodiless and not (head and not body) and lengths != [str(len(body))]:
+    if bodiless:
+        if body:
+            raise ValueError(f"body must be empty with status {status}")
+        # RFC 9110 §8.6
+        if lengths and status != HTTPStatus.NOT_MODIFIED:
+            raise ValueError(f"headers must not have Content-Length with status {status}")
+    elif lengths and lengths != [str(len(body))] and (body or not head):
         raise ValueError(f"headers have a Content-Length other than the body's, which is {len(body)}")
     if status != HTTPStatus.SWITCHING_PROTOCOLS:
         headers = headers.copy()
-        if not lengths and not bodiless:
+        if not bodiless and not lengths:
             headers["Content-Length"] = str(len(body))
         if "Connection" not in headers:
             # RFC 9110 §7.8: who sends Upgrade has to name it in Connection.
