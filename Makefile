@@ -42,7 +42,7 @@ fuzz:  ## looks for bytes that break what must not break (needs atheris; ARGS="-
 
 .PHONY: lint
 lint:  ## ruff, mypy, import-linter
-	@tools/venv test lint -- .ci/run lint
+	@tools/venv test lint -- sh -c "ruff check && ruff format --check && mypy && lint-imports --no-logo"
 
 .PHONY: bench
 bench:  ## the codec's benchmarks, beside other libraries
