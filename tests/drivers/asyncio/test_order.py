@@ -276,6 +276,20 @@ async def test_reading_pauses_while_the_queue_is_full(serving: Serving, reading_
     assert len(seen) == 201
 
 
+async def test_reading_goes_on_while_there_is_room(serving: Serving) -> None:
+    done = asyncio.Event()
+
+    async def handler(connection: ServerConnection) -> None:
+        await done.wait()
+
+    async with serving(handler) as (_, port), raw_client(port) as peer:
+        peer.write(peer.frame(Opcode.TEXT, "nobody takes this"))
+        for _ in range(3):
+            peer.write(peer.frame(Opcode.PING, b"p"))
+            assert await peer.recv() == (Opcode.PONG, b"p")
+        done.set()
+
+
 async def test_the_queue_is_limited_in_bytes_too(serving: Serving, reading_paused: asyncio.Event) -> None:
     gate = asyncio.Event()
 

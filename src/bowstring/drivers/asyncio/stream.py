@@ -141,7 +141,7 @@ class StreamConnection(asyncio.BufferedProtocol):
             self._opening_received(bytes(self._read_buffer[:nbytes]))
             return
         self._heard = True
-        crowded = protocol.messages and self._is_crowded()
+        crowded = self._is_crowded()  # judged before: what this read brings is admitted
         controls = protocol.receive_buffer(self._read_buffer, nbytes)
         if crowded and not protocol.ended and protocol.state is State.OPEN:
             self._pause_reading()
