@@ -27,7 +27,9 @@ WEBSOCKET_PATH: Final = "/ws"
 #: The largest message a page sends, with room to spare: 2,000 characters as JSON.
 _MAX_SIZE: Final = 16 * 1024
 #: What may wait for one client, in characters. Who lets more come together is not reading.
-_MAX_BACKLOG: Final = 1024 * 1024
+_MAX_BACKLOG = 1024 * 1024
+#: Seconds between two looks at what is due.
+_TICK = 1.0
 
 
 class ConnectionLine:
@@ -46,8 +48,10 @@ class ConnectionLine:
             return
         self._backlog += len(text)
         if self._backlog > _MAX_BACKLOG:
+            # A Close would stand behind all that is not read.
+            self._end = CloseCode.TRY_AGAIN_LATER, "reading too slowly"
             self._waiting.clear()
-            self.close(CloseCode.TRY_AGAIN_LATER, "reading too slowly")
+            self._ws.terminate()
             return
         self._waiting.append(text)
         self._work.set()
@@ -111,6 +115,10 @@ class ChatServer:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Says goodbye to everybody and stops listening."""
         if self._clock is not None:
             self._clock.cancel()
             await asyncio.wait([self._clock])
@@ -165,5 +173,5 @@ class ChatServer:
 
     async def _keep_time(self) -> None:
         while True:
-            await asyncio.sleep(1)
+            await asyncio.sleep(_TICK)
             self.chat.tick(time.monotonic())
