@@ -132,10 +132,12 @@ BOW_MASK_LOOP(bow_mask_portable, , uint64_t, bow_load_64, bow_store_64, bow_fill
 #include <immintrin.h>
 
 /* The compiler gets told for each function what it may use: the rest has to run on any processor. */
-#ifdef _MSC_VER
+#if defined(_MSC_VER) && !defined(__clang__)
+#define BOW_MSVC
 #include <intrin.h>
 #define BOW_USE(features)
 #else
+#include <cpuid.h>
 #define BOW_USE(features) __attribute__((target(features)))
 #endif
 
@@ -174,24 +176,38 @@ BOW_MASK_LOOP(bow_mask_avx2, BOW_USE("avx2"), __m256i, BOW_LOAD_256, BOW_STORE_2
 BOW_MASK_LOOP(bow_mask_avx512, BOW_USE("avx512f,avx2"), __m512i, BOW_LOAD_512, BOW_STORE_512, BOW_FILL_512,
               _mm512_xor_si512, _mm512_or_si512, bow_fold_512, bow_mask_avx2)
 
-/* What the processor has and the operating system allows: it must save the registers as well. */
-#ifdef _MSC_VER
-/* A bit of cpuid: `word` counts from EAX. */
-static int bow_cpuid(int leaf, int word, int bit)
+/* One bit of what cpuid says; words are counted from EAX. */
+static int bow_cpuid(unsigned leaf, int word, int bit)
 {
+#ifdef BOW_MSVC
     int words[4];
-
     __cpuid(words, 0);
-    if (words[0] < leaf) {
+    if ((unsigned)words[0] < leaf) {
         return 0;
     }
-    __cpuidex(words, leaf, 0);
+    __cpuidex(words, (int)leaf, 0);
+#else
+    unsigned words[4];
+    if (!__get_cpuid_count(leaf, 0, &words[0], &words[1], &words[2], &words[3])) {
+        return 0;
+    }
+#endif
     return words[word] >> bit & 1;
 }
 
-static int bow_saves(unsigned registers)
+/* Whether the operating system keeps these registers when it changes from one thread to another (OSXSAVE, XCR0). */
+static int bow_keeps(unsigned registers)
 {
-    return bow_cpuid(1, 2, 27) && (_xgetbv(0) & registers) == registers;
+    unsigned kept = 0;
+
+    if (bow_cpuid(1, 2, 27)) {
+#ifdef BOW_MSVC
+        kept = (unsigned)_xgetbv(0);
+#else
+        __asm__("xgetbv" : "=a"(kept) : "c"(0) : "edx");
+#endif
+    }
+    return (kept & registers) == registers;
 }
 
 static int bow_has_sse2(void)
@@ -201,44 +217,13 @@ static int bow_has_sse2(void)
 
 static int bow_has_avx2(void)
 {
-    return bow_saves(0x06) && bow_cpuid(7, 1, 5);
+    return bow_keeps(0x06) && bow_cpuid(7, 1, 5);
 }
 
-static int bow_has_avx512f(void)
-{
-    return bow_saves(0xE6) && bow_cpuid(7, 1, 16);
-}
-
-static int bow_has_avx512vbmi2(void)
-{
-    return bow_cpuid(7, 2, 6);
-}
-#else
-static int bow_has_sse2(void)
-{
-    return __builtin_cpu_supports("sse2");
-}
-
-static int bow_has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2");
-}
-
-static int bow_has_avx512f(void)
-{
-    return __builtin_cpu_supports("avx512f");
-}
-
-static int bow_has_avx512vbmi2(void)
-{
-    return __builtin_cpu_supports("avx512vbmi2");
-}
-#endif
-
-/* VBMI2 is not used here: it tells the processors whose clock does not fall when wide registers are used. */
+/* AVX512F, and VBMI2: that one is not used here, but tells the processors that do not slow down for wide registers. */
 static int bow_has_avx512(void)
 {
-    return bow_has_avx2() && bow_has_avx512f() && bow_has_avx512vbmi2();
+    return bow_has_avx2() && bow_keeps(0xE6) && bow_cpuid(7, 1, 16) && bow_cpuid(7, 2, 6);
 }
 
 #elif defined(__aarch64__) || defined(_M_ARM64)
