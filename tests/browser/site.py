@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import bowstring
 from bowstring import codec
@@ -127,7 +127,7 @@ class Tap(Site):
     async def connection(self) -> bowstring.ServerConnection:
         return await self._tapped.connection()
 
-    async def __aenter__(self) -> Tap:
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self

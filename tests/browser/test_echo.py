@@ -124,14 +124,17 @@ async def test_empty_messages(browser: Browser) -> None:
 
 async def test_thousand_messages_in_order(browser: Browser) -> None:
     async with site(echo) as here, opened(browser, here) as (page, _):
-        assert await page.run(
-            """async () => {
+        assert (
+            await page.run(
+                """async () => {
               const sent = Array.from({ length: 1000 }, (_, n) => `${n}: ${"x".repeat(n % 300)}`);
               sent.forEach((text) => peer.socket.send(text));
               for (const text of sent) if (await peer.next() !== text) return text;
               return "all";
             }"""
-        ) == "all"
+            )
+            == "all"
+        )
 
 
 async def test_all_lengths_at_which_the_header_grows(browser: Browser) -> None:
@@ -210,17 +213,20 @@ async def test_busy_page_does_not_make_our_buffer_grow(browser: Browser) -> None
             await connection.send(number.to_bytes(2, "big") * (size // 2))
             amounts.append(connection.buffered_amount)
         await busy
-        assert await page.run(
-            """async (count, size) => {
+        assert (
+            await page.run(
+                """async (count, size) => {
               for (let n = 0; n < count; n++) {
                 const view = new DataView(await peer.next());
                 if (view.byteLength !== size || view.getUint16(size - 2) !== n) return n;
               }
               return "all";
             }""",
-            count,
-            size,
-        ) == "all"
+                count,
+                size,
+            )
+            == "all"
+        )
     assert max(amounts) <= limit + size + 14
 
 
@@ -334,13 +340,16 @@ async def test_pages_empty_close(browser: Browser) -> None:
 async def test_messages_before_the_pages_close_are_answered(browser: Browser) -> None:
     async with site(echo) as here, opened(browser, here) as (page, _):
         # The page's close waits for what it has sent; our answers still come, and then our Close.
-        assert await page.run(
-            """async () => {
+        assert (
+            await page.run(
+                """async () => {
               for (let n = 0; n < 10; n++) peer.socket.send(n);
               const { code } = await peer.close(4000);
               return code;
             }"""
-        ) == 4000
+            )
+            == 4000
+        )
 
 
 async def test_reset(browser: Browser) -> None:
@@ -488,7 +497,9 @@ async def test_shared_compressors(browser: Browser) -> None:
     compression = bowstring.Compression(threshold=0, pool=pool)
     async with site(compression=compression) as here, Tap(here) as tap, browser.tabs() as tabs:
         page = await tabs.first(tap.url)
-        await page.run("async (count) => { globalThis.peers = []; while (count--) peers.push(await Peer.open()); }", count)
+        await page.run(
+            "async (count) => { globalThis.peers = []; while (count--) peers.push(await Peer.open()); }", count
+        )
         connections = [await here.connection() for _ in range(count)]
         for number in range(rounds):
             for seat, connection in enumerate(connections):
@@ -578,4 +589,3 @@ async def test_sandboxed_page_has_no_origin(browser: Browser) -> None:
             f"ws://127.0.0.1:{here.port}/peer",
         )
         assert [response.status for response in here.responses] == [403]
-

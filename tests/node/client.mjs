@@ -1,26 +1,24 @@
-// Node's `ws` as a client: node client.mjs URL OPTIONS
-// OPTIONS (JSON): those of `ws`, and `protocols`.
+// `ws` as a client: { url, protocols, options }, options being those of `ws`.
 
 import WebSocket from "ws";
 
-import { obey, tell, watch } from "./common.mjs";
+import { watch } from "./commands.mjs";
 
-const [url, options] = process.argv.slice(2);
-const { protocols = [], ...rest } = JSON.parse(options);
-const ws = new WebSocket(url, protocols, rest);
-
-ws.on("upgrade", ({ headers }) => tell("upgrade", { headers }));
-ws.on("open", () => tell("open", { protocol: ws.protocol, extensions: ws.extensions }));
-ws.on("unexpected-response", (_, response) => {
-  const chunks = [];
-  response.on("data", (chunk) => chunks.push(chunk));
-  response.on("end", () =>
-    tell("unexpected-response", {
-      status: response.statusCode,
-      headers: response.headers,
-      body: Buffer.concat(chunks).toString(),
-    }),
-  );
-});
-watch(ws);
-obey(() => ws);
+export function client({ url, protocols = [], options }, tell) {
+  const ws = new WebSocket(url, protocols, options);
+  ws.on("upgrade", ({ headers }) => tell("upgrade", { headers }));
+  ws.on("open", () => tell("open", { protocol: ws.protocol, extensions: ws.extensions }));
+  ws.on("unexpected-response", (_, response) => {
+    const body = [];
+    response.on("data", (chunk) => body.push(chunk));
+    response.on("end", () =>
+      tell("unexpected-response", {
+        status: response.statusCode,
+        headers: response.headers,
+        body: Buffer.concat(body).toString(),
+      }),
+    );
+  });
+  watch(ws, tell);
+  return { current: () => ws, end: () => ws.terminate() };
+}

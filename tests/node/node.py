@@ -1,81 +1,99 @@
-"""A program on Node that uses the package ``ws``: told what to do by lines on its input, tells what happens by others."""
+"""Peers that Node's package ``ws`` plays: told what to do line by line, telling what happens to them."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import shutil
+import subprocess
 from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["Node", "NodeClient", "NodeServer", "encoded"]
+__all__ = ["ClientPeer", "Node", "Peer", "ServerPeer", "encoded"]
 
 DIRECTORY = Path(__file__).parent
 
-EXIT_TIMEOUT = 5.0  # seconds
-
-
-def executable() -> str:
-    """Where Node is.
-
-    Raises:
-        FileNotFoundError: it is missing, or ``ws`` is; says how to come by it.
-    """
-    node = shutil.which("node")
-    if node is None:
-        raise FileNotFoundError("Node is needed on PATH (Debian: apt-get install nodejs npm)")
-    if not (DIRECTORY / "node_modules" / "ws" / "package.json").exists():
-        raise FileNotFoundError("Node's ws is not installed: npm ci --prefix tests/node")
-    return node
+STOP_TIMEOUT = 10.0  # seconds
 
 
 class Node:
-    """A running program: ``async with Node(script, *arguments) as node``."""
+    """The process that plays peers. Usable from any event loop, one after the other.
 
-    def __init__(self, script: str, *arguments: str) -> None:
-        self._command = [executable(), str(DIRECTORY / script), *arguments]
+    Raises:
+        FileNotFoundError: Node is missing, or ``ws`` is; says how to come by it.
+    """
+
+    def __init__(self) -> None:
+        executable = shutil.which("node")
+        if executable is None:
+            raise FileNotFoundError("Node is needed on PATH (Debian: apt-get install nodejs npm)")
+        if not (DIRECTORY / "node_modules" / "ws" / "package.json").exists():
+            raise FileNotFoundError("Node's ws is not installed: npm ci --prefix tests/node")
+        self._process = subprocess.Popen(
+            [executable, str(DIRECTORY / "peers.mjs")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        self._port = int(self._process.stdout.readline() or 0)
+        if not self._port:
+            self.stop()
+            raise RuntimeError("Node did not start")
+
+    def client(self, url: str, *, protocols: list[str] | None = None, **options: Any) -> ClientPeer:
+        """A client that connects to an address; options are those of ``ws``."""
+        return ClientPeer(self._port, role="client", url=url, protocols=protocols or [], options=options)
+
+    def server(self, **settings: Any) -> ServerPeer:
+        """A server; the settings are those of ``server.mjs``, all others are options of ``ws``."""
+        own = {name: settings.pop(name) for name in ("echo", "greeting", "preferred", "answers") if name in settings}
+        return ServerPeer(self._port, role="server", options=settings, **own)
+
+    def stop(self) -> None:
+        """Ends the process."""
+        try:
+            self._process.communicate(timeout=STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+
+
+class Peer:
+    """One peer, for as long as the block lasts: ``async with node.client(url) as peer``."""
+
+    def __init__(self, port: int, **what: Any) -> None:
+        self._port = port
+        self._what = what
 
     async def __aenter__(self) -> Self:
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=64 << 20
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._input, self._output = self._process.stdin, self._process.stdout
+        # A message of megabytes is one line.
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port, limit=64 << 20)
+        await self._tell(**self._what)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._input.close()
-        try:
-            async with asyncio.timeout(EXIT_TIMEOUT):
-                while await self._output.read(1 << 20):
-                    pass
-                status = await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
-            raise
-        assert status == 0, f"Node ended with status {status}"
+        self._writer.close()
+        await self._writer.wait_closed()
 
-    async def _line(self) -> dict[str, Any]:
-        line = await self._output.readline()
+    async def _tell(self, **line: Any) -> None:
+        self._writer.write(json.dumps(line).encode() + b"\n")
+        await self._writer.drain()
+
+    async def _told(self) -> dict[str, Any]:
+        line = await self._reader.readline()
         assert line, "Node has ended"
         told: dict[str, Any] = json.loads(line)
         return told
 
     async def event(self, name: str) -> dict[str, Any]:
         """What happens next, which must be this."""
-        told = await self._line()
+        told = await self._told()
         assert told.pop("event") == name, told
         return told
 
     async def close_or_error(self) -> dict[str, Any]:
         """Its close event, which an error may stand before: whether a broken connection is one depends on timing."""
-        told = await self._line()
-        if told.pop("event") == "error":
-            return await self.event("close")
-        return told
+        told = await self._told()
+        return await self.event("close") if told.pop("event") == "error" else told
 
     async def message(self) -> str | bytes:
         """The message that comes next."""
@@ -83,9 +101,8 @@ class Node:
         return told["text"] if "text" in told else b64decode(told["base64"])
 
     async def do(self, command: str, **arguments: Any) -> None:
-        """Tells it to do something with its WebSocket: the commands are those of ``common.mjs``."""
-        self._input.write(json.dumps({"command": command, **arguments}).encode() + b"\n")
-        await self._input.drain()
+        """Tells it to do something with its WebSocket, of a server the latest: one of ``commands.mjs``."""
+        await self._tell(command=command, **arguments)
 
     async def send(self, message: str | bytes, **options: Any) -> None:
         """Has it send a message, or a fragment; options are those of ``ws.send``."""
@@ -93,27 +110,22 @@ class Node:
         await self.do("send", **content, options=options)
 
 
-class NodeClient(Node):
-    """``ws`` as a client; options are its own, and ``protocols``."""
-
-    def __init__(self, url: str, **options: Any) -> None:
-        super().__init__("client.mjs", url, json.dumps(options))
+class ClientPeer(Peer):
+    """``ws`` as a client."""
 
     async def opened(self) -> dict[str, Any]:
         """Waits until it is connected; the headers of the answer, subprotocol and extensions."""
         return {**await self.event("upgrade"), **await self.event("open")}
 
 
-class NodeServer(Node):
-    """``ws`` as a server; options are its own, and those of ``server.mjs``.
+class ServerPeer(Peer):
+    """``ws`` as a server.
 
     Attributes:
         url: its address.
     """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__("server.mjs", json.dumps(options))
-        self.url = ""
+    url = ""
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()

@@ -1,35 +1,39 @@
-// Node's `ws` as a server: node server.mjs OPTIONS
-// OPTIONS (JSON): those of `ws`, and
+// `ws` as a server: { echo, greeting, preferred, answers, options }, all but the last one optional.
 //   echo       whether messages are sent back
 //   greeting   what is said to each client at once, together with the answer to its handshake
 //   preferred  subprotocols in the order of preference
 //   answers    { path: [status, body, headers] } where there is no WebSocket
+//   options    those of `ws`
 
 import { WebSocketServer } from "ws";
 
-import { echo, obey, tell, watch } from "./common.mjs";
+import { watch } from "./commands.mjs";
 
-const { echo: echoes, greeting, preferred, answers = {}, ...rest } = JSON.parse(process.argv[2]);
-
-const server = new WebSocketServer({
-  host: "127.0.0.1",
-  port: 0,
-  verifyClient({ req: { url } }, verified) {
-    if (url in answers) verified(false, ...answers[url]);
-    else verified(true);
-  },
-  ...(preferred && { handleProtocols: (offered) => preferred.find((name) => offered.has(name)) ?? false }),
-  ...rest,
-});
-
-let latest;
-server.on("listening", () => tell("listening", { port: server.address().port }));
-server.on("wsClientError", ({ message }) => tell("refused", { message }));
-server.on("connection", (ws, { url, headers }) => {
-  latest = ws;
-  if (greeting !== undefined) ws.send(greeting);
-  tell("connection", { url, headers, protocol: ws.protocol, extensions: ws.extensions });
-  watch(ws);
-  if (echoes) echo(ws);
-});
-obey(() => latest);
+export function server({ echo, greeting, preferred, answers = {}, options }, tell) {
+  const listening = new WebSocketServer({
+    host: "127.0.0.1",
+    port: 0,
+    verifyClient({ req: { url } }, verified) {
+      if (url in answers) verified(false, ...answers[url]);
+      else verified(true);
+    },
+    ...(preferred && { handleProtocols: (offered) => preferred.find((name) => offered.has(name)) ?? false }),
+    ...options,
+  });
+  let latest;
+  listening.on("listening", () => tell("listening", { port: listening.address().port }));
+  listening.on("connection", (ws, { url, headers }) => {
+    latest = ws;
+    if (greeting !== undefined) ws.send(greeting);
+    tell("connection", { url, headers, protocol: ws.protocol, extensions: ws.extensions });
+    watch(ws, tell);
+    if (echo) ws.on("message", (data, isBinary) => ws.send(data, { binary: isBinary }));
+  });
+  return {
+    current: () => latest,
+    end() {
+      for (const ws of listening.clients) ws.terminate();
+      listening.close();
+    },
+  };
+}

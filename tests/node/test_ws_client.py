@@ -13,11 +13,8 @@ import pytest
 
 import bowstring
 
-from .node import NodeClient, encoded
-
-MIB = 1 << 20
-TEXT = "Grüße, 日本語 🏹 👩\u200d👩\u200d👧 𝄞 \x00 \ufffe \U0010ffff"
-LENGTHS = (0, 1, 125, 126, 127, 65535, 65536)
+from .messages import LENGTHS, MIB, TEXT, large_json, repetitive_messages
+from .node import ClientPeer, Node, encoded
 
 NO_COMPRESSION = {"perMessageDeflate": False}
 
@@ -55,109 +52,110 @@ async def listening(
 
 @asynccontextmanager
 async def connected(
+    node: Node,
     handler: Callable[[bowstring.ServerConnection], Awaitable[None]] = leave,
     client: dict[str, Any] | None = None,
     **settings: Any,
-) -> AsyncIterator[tuple[NodeClient, bowstring.ServerConnection]]:
-    """Node, connected to our server, and our end of that."""
-    async with listening(handler, **settings) as here, NodeClient(here.url, **(client or {})) as node:
-        await node.opened()
-        yield node, await here.connection()
+) -> AsyncIterator[tuple[ClientPeer, bowstring.ServerConnection]]:
+    """A client, connected to our server, and our end of that."""
+    async with listening(handler, **settings) as here, node.client(here.url, **(client or {})) as peer:
+        await peer.opened()
+        yield peer, await here.connection()
 
 
 # ---------------------------------------------------------------------------------------------------- messages
 
 
-async def test_text_and_binary() -> None:
-    async with connected() as (node, connection):
+async def test_text_and_binary(node: Node) -> None:
+    async with connected(node) as (peer, connection):
         for message in (TEXT, "", bytes(range(256)), b""):
-            await node.send(message)
+            await peer.send(message)
             assert await connection.recv() == message
             await connection.send(message)
-            assert await node.message() == message
+            assert await peer.message() == message
 
 
 @pytest.mark.parametrize("client", [{}, NO_COMPRESSION], ids=["deflate", "plain"])
-async def test_one_mebibyte(client: dict[str, Any]) -> None:
-    async with connected(echo, client) as (node, _):
+async def test_one_mebibyte(node: Node, client: dict[str, Any]) -> None:
+    async with connected(node, echo, client) as (peer, _):
         for message in (os.urandom(MIB), "0123456789abcde\n" * (MIB // 16)):
-            await node.send(message)
-            assert await node.message() == message
+            await peer.send(message)
+            assert await peer.message() == message
 
 
-async def test_all_lengths_at_which_the_header_grows() -> None:
-    async with connected(echo, NO_COMPRESSION) as (node, _):
+async def test_all_lengths_at_which_the_header_grows(node: Node) -> None:
+    async with connected(node, echo, NO_COMPRESSION) as (peer, _):
         for length in LENGTHS:
             message = os.urandom(length)
-            await node.send(message)
-            assert await node.message() == message
+            await peer.send(message)
+            assert await peer.message() == message
 
 
-async def test_ten_thousand_messages() -> None:
-    async with connected(echo) as (node, _):
-        await node.do("flood", count=10_000)
+async def test_ten_thousand_messages(node: Node) -> None:
+    async with connected(node, echo) as (peer, _):
+        await peer.do("flood", count=10_000)
         for number in range(10_000):
-            assert await node.message() == f"message {number}"
+            assert await peer.message() == f"message {number}"
 
 
 @pytest.mark.parametrize("compress", [False, True])
-async def test_its_fragments(compress: bool) -> None:
-    async with connected(compression=bowstring.Compression()) as (node, connection):
+async def test_its_fragments(node: Node, compress: bool) -> None:
+    async with connected(node, compression=bowstring.Compression()) as (peer, connection):
         arrow = "🏹".encode()
         for part, fin in ((b"b", False), (arrow[:1], False), (arrow[1:], False), (b"", True)):
-            await node.send(part, binary=False, fin=fin, compress=compress)
-        await node.send("x" * 5000, fin=False, compress=compress)
-        await node.do("ping", base64=encoded(b"between"))
-        await node.send("y", fin=True, compress=compress)
-        await node.send(b"\x00" * 5000, fin=False, compress=compress)
-        await node.send(b"\x01", fin=True, compress=compress)
+            await peer.send(part, binary=False, fin=fin, compress=compress)
+        await peer.send("x" * 5000, fin=False, compress=compress)
+        await peer.do("ping", base64=encoded(b"between"))
+        await peer.send("y", fin=True, compress=compress)
+        await peer.send(b"\x00" * 5000, fin=False, compress=compress)
+        await peer.send(b"\x01", fin=True, compress=compress)
         assert await connection.recv() == "b🏹"
         assert await connection.recv() == "x" * 5000 + "y"
         assert await connection.recv() == bytes(5000) + b"\x01"
-        assert await node.event("pong") == {"base64": encoded(b"between")}
+        assert await peer.event("pong") == {"base64": encoded(b"between")}
 
 
 @pytest.mark.parametrize("compress", [False, True])
-async def test_our_fragments(compress: bool) -> None:
-    async with connected() as (node, connection):
+async def test_our_fragments(node: Node, compress: bool) -> None:
+    async with connected(node) as (peer, connection):
         await connection.send(["b", "", "🏹"], compress=compress)
         await connection.send([b"b", "🏹".encode()[:1], "🏹".encode()[1:]], text=True, compress=compress)
         await connection.send([bytes(5000), b"\x01", b""], compress=compress)
-        assert await node.message() == "b🏹"
-        assert await node.message() == "b🏹"
-        assert await node.message() == bytes(5000) + b"\x01"
+        assert await peer.message() == "b🏹"
+        assert await peer.message() == "b🏹"
+        assert await peer.message() == bytes(5000) + b"\x01"
 
 
 # ---------------------------------------------------------------------------------------------------- pings
 
 
 @pytest.mark.parametrize("payload", [b"", b"ping", b"\xff" * 125], ids=len)
-async def test_its_ping(payload: bytes) -> None:
-    async with connected() as (node, _):
-        await node.do("ping", base64=encoded(payload))
-        assert await node.event("pong") == {"base64": encoded(payload)}
+async def test_its_ping(node: Node, payload: bytes) -> None:
+    async with connected(node) as (peer, _):
+        await peer.do("ping", base64=encoded(payload))
+        assert await peer.event("pong") == {"base64": encoded(payload)}
 
 
 @pytest.mark.parametrize("payload", [b"", b"ping", b"\xff" * 125], ids=len)
-async def test_our_ping(payload: bytes) -> None:
-    async with connected() as (node, connection):
+async def test_our_ping(node: Node, payload: bytes) -> None:
+    async with connected(node) as (peer, connection):
         assert await (await connection.ping(payload)) > 0
-        assert await node.event("ping") == {"base64": encoded(payload)}
+        assert await peer.event("ping") == {"base64": encoded(payload)}
 
 
-async def test_pongs_that_answer_nothing() -> None:
-    async with connected(echo) as (node, connection):
-        await node.do("pong", base64=encoded(b"one-way"))
-        await node.send("still here")
-        assert await node.message() == "still here"
+async def test_pongs_that_answer_nothing(node: Node) -> None:
+    async with connected(node, echo) as (peer, connection):
+        await peer.do("pong", base64=encoded(b"one-way"))
+        await peer.send("still here")
+        assert await peer.message() == "still here"
         await connection.pong(b"back")
-        assert await node.event("pong") == {"base64": encoded(b"back")}
+        assert await peer.event("pong") == {"base64": encoded(b"back")}
 
 
-async def test_keepalive() -> None:
-    async with connected(echo, ping_interval=0.05, ping_timeout=5) as (node, connection):
+async def test_keepalive(node: Node) -> None:
+    async with connected(node, echo, ping_interval=0.05, ping_timeout=5) as (peer, connection):
         for _ in range(3):
-            await node.event("ping")
+            await peer.event("ping")
         assert connection.latency > 0
         assert connection.state is bowstring.State.OPEN
 
@@ -166,118 +164,121 @@ async def test_keepalive() -> None:
 
 
 @pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "away"), (3000, "x" * 123), (4999, "bis bald, 🏹")])
-async def test_its_close(code: int, reason: str) -> None:
-    async with connected() as (node, connection):
-        await node.do("close", code=code, reason=reason)
+async def test_its_close(node: Node, code: int, reason: str) -> None:
+    async with connected(node) as (peer, connection):
+        await peer.do("close", code=code, reason=reason)
         with pytest.raises(bowstring.ConnectionClosed) as caught:
             await connection.recv()
         assert caught.value.rcvd == (code, reason)
         assert caught.value.closed_by == "remote"
-        assert (await node.event("close"))["code"] == code
+        assert (await peer.event("close"))["code"] == code
 
 
 @pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1012, "restart"), (3000, "x" * 123), (4999, "so long, 🏹")])
-async def test_our_close(code: int, reason: str) -> None:
-    async with connected() as (node, connection):
+async def test_our_close(node: Node, code: int, reason: str) -> None:
+    async with connected(node) as (peer, connection):
         await connection.close(code, reason)
-        assert await node.event("close") == {"code": code, "reason": reason}
+        assert await peer.event("close") == {"code": code, "reason": reason}
         assert (connection.close_code, connection.closed_by) == (code, "local")
 
 
-async def test_empty_closes() -> None:
-    async with connected() as (node, connection):
-        await node.do("close")
-        assert await node.event("close") == {"code": 1005, "reason": ""}
+async def test_its_empty_close(node: Node) -> None:
+    async with connected(node) as (peer, connection):
+        await peer.do("close")
+        assert await peer.event("close") == {"code": 1005, "reason": ""}
         await connection.wait_closed()
         assert connection.close_code == 1005
-    async with connected() as (node, connection):
+
+
+async def test_our_empty_close(node: Node) -> None:
+    async with connected(node) as (peer, connection):
         await connection.close(1005)
-        assert await node.event("close") == {"code": 1005, "reason": ""}
+        assert await peer.event("close") == {"code": 1005, "reason": ""}
         assert connection.close_code == 1005
 
 
-async def test_both_close_at_once() -> None:
-    async with connected() as (node, connection):
-        await node.do("close", code=4001)
+async def test_both_close_at_once(node: Node) -> None:
+    async with connected(node) as (peer, connection):
+        await peer.do("close", code=4001)
         await connection.close(4002)
-        assert (await node.event("close"))["code"] in {4001, 4002}
+        assert (await peer.event("close"))["code"] in {4001, 4002}
         assert connection.close_code in {4001, 4002}
 
 
-async def test_it_terminates() -> None:
-    async with connected() as (node, connection):
-        await node.do("terminate")
+async def test_it_terminates(node: Node) -> None:
+    async with connected(node) as (peer, connection):
+        await peer.do("terminate")
         with pytest.raises(bowstring.ConnectionClosedError) as caught:
             await connection.recv()
         assert caught.value.code == 1006
-        assert await node.event("close") == {"code": 1006, "reason": ""}
+        assert await peer.event("close") == {"code": 1006, "reason": ""}
 
 
-async def test_we_terminate() -> None:
-    async with connected() as (node, connection):
+async def test_we_terminate(node: Node) -> None:
+    async with connected(node) as (peer, connection):
         connection.terminate()
         await connection.wait_closed()
         assert connection.close_code == 1006
-        assert await node.close_or_error() == {"code": 1006, "reason": ""}
+        assert await peer.close_or_error() == {"code": 1006, "reason": ""}
 
 
-async def test_messages_before_a_close_are_answered() -> None:
-    async with connected(echo) as (node, _):
-        await node.do("flood", count=100)
-        await node.do("close", code=4000)
+async def test_messages_before_a_close_are_answered(node: Node) -> None:
+    async with connected(node, echo) as (peer, _):
+        await peer.do("flood", count=100)
+        await peer.do("close", code=4000)
         for number in range(100):
-            assert await node.message() == f"message {number}"
-        assert (await node.event("close"))["code"] == 4000
+            assert await peer.message() == f"message {number}"
+        assert (await peer.event("close"))["code"] == 4000
 
 
 # ---------------------------------------------------------------------------------------------------- limits
 
 
-async def test_message_over_our_limit() -> None:
-    async with connected(max_size=MIB, client=NO_COMPRESSION) as (node, connection):
-        await node.send(os.urandom(8 * MIB))
+async def test_message_over_our_limit(node: Node) -> None:
+    async with connected(node, max_size=MIB, client=NO_COMPRESSION) as (peer, connection):
+        await peer.send(os.urandom(8 * MIB))
         with pytest.raises(bowstring.ConnectionClosedError, match="too big") as caught:
             await connection.recv()
         assert caught.value.sent is not None
         assert caught.value.sent.code == 1009
-        told = await node.event("close")
+        told = await peer.event("close")
         assert told["code"] == 1009
         assert told["reason"].startswith("message is too big")
 
 
-async def test_message_over_its_limit() -> None:
-    async with connected(client={"maxPayload": 1000}) as (node, connection):
+async def test_message_over_its_limit(node: Node) -> None:
+    async with connected(node, client={"maxPayload": 1000}) as (peer, connection):
         await connection.send("x" * 1001)
-        assert (await node.event("error"))["code"] == "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH"
+        assert (await peer.event("error"))["code"] == "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH"
         with pytest.raises(bowstring.ConnectionClosedError) as caught:
             await connection.recv()
         assert caught.value.code == 1009
 
 
-async def test_it_does_not_read() -> None:
+async def test_it_does_not_read(node: Node) -> None:
     count, size, limit = 512, 65536, 100_000
     amounts = []
-    async with connected(compression=None, write_limit=limit) as (node, connection):
+    async with connected(node, compression=None, write_limit=limit) as (peer, connection):
 
         async def send_all() -> None:
             for number in range(count):
                 await connection.send(number.to_bytes(2, "big") * (size // 2))
                 amounts.append(connection.buffered_amount)
 
-        await node.do("pause")
-        await (await connection.ping(b"from here on it is not read"))
+        await peer.do("pause")
+        await peer.event("paused")
         sending = asyncio.create_task(send_all())
-        await node.do("resume")
-        await node.event("ping")
+        await peer.do("resume")
         for number in range(count):
-            assert await node.message() == number.to_bytes(2, "big") * (size // 2)
+            assert await peer.message() == number.to_bytes(2, "big") * (size // 2)
         await sending
     assert max(amounts) <= limit + size + 14
 
 
-async def test_it_never_reads_again() -> None:
-    async with connected(compression=None, write_timeout=0.3) as (node, connection):
-        await node.do("pause")
+async def test_it_never_reads_again(node: Node) -> None:
+    async with connected(node, compression=None, write_timeout=0.3) as (peer, connection):
+        await peer.do("pause")
+        await peer.event("paused")
         with pytest.raises(bowstring.ConnectionClosedError, match="nothing could be written"):
             while True:
                 await connection.send(bytes(65536))
@@ -313,26 +314,26 @@ async def test_it_never_reads_again() -> None:
         "deflate",
     ],
 )
-async def test_frames_that_are_refused(wire: bytes, code: int) -> None:
-    async with connected() as (node, connection):
-        await node.send("before", compress=False)
-        await node.do("raw", base64=encoded(wire))
+async def test_frames_that_are_refused(node: Node, wire: bytes, code: int) -> None:
+    async with connected(node) as (peer, connection):
+        await peer.send("before", compress=False)
+        await peer.do("raw", base64=encoded(wire))
         assert await connection.recv() == "before"
         with pytest.raises(bowstring.ConnectionClosedError) as caught:
             await connection.recv()
         assert isinstance(caught.value.error, bowstring.ProtocolError)
-        assert (await node.event("close"))["code"] == code
+        assert (await peer.event("close"))["code"] == code
 
 
 # ---------------------------------------------------------------------------------------------------- handshake
 
 
-async def test_request_and_response() -> None:
+async def test_request_and_response(node: Node) -> None:
     async with (
         listening(server_header="bow") as here,
-        NodeClient(f"{here.url}/path?q=1", headers={"X-Bow": "yew"}, origin=here.url.replace("ws", "http")) as node,
+        node.client(f"{here.url}/path?q=1", headers={"X-Bow": "yew"}, origin=here.url.replace("ws", "http")) as peer,
     ):
-        opened = await node.opened()
+        opened = await peer.opened()
         connection = await here.connection()
         assert connection.request is not None
         assert connection.request.path == "/path?q=1"
@@ -340,9 +341,9 @@ async def test_request_and_response() -> None:
         assert opened["headers"]["server"] == "bow"
 
 
-async def test_credentials() -> None:
-    async with listening() as here, NodeClient(here.url.replace("//", "//robin:arr%C3%B6w@")) as node:
-        await node.opened()
+async def test_credentials(node: Node) -> None:
+    async with listening() as here, node.client(here.url.replace("//", "//robin:arr%C3%B6w@")) as peer:
+        await peer.opened()
         request = (await here.connection()).request
         assert request is not None
         assert request.headers["Authorization"] == "Basic cm9iaW46YXJyw7Z3"
@@ -351,26 +352,26 @@ async def test_credentials() -> None:
 @pytest.mark.parametrize(
     ("offered", "chosen"), [(["v1", "v2"], "v2"), (["v1"], "v1"), ([], "")], ids=lambda value: str(value)
 )
-async def test_subprotocol(offered: list[str], chosen: str) -> None:
-    async with listening(subprotocols=["v2", "v1"]) as here, NodeClient(here.url, protocols=offered) as node:
-        assert (await node.opened())["protocol"] == chosen
+async def test_subprotocol(node: Node, offered: list[str], chosen: str) -> None:
+    async with listening(subprotocols=["v2", "v1"]) as here, node.client(here.url, protocols=offered) as peer:
+        assert (await peer.opened())["protocol"] == chosen
         assert (await here.connection()).subprotocol == (chosen or None)
 
 
-async def test_no_subprotocol_in_common() -> None:
-    async with listening(subprotocols=["v2"]) as here, NodeClient(here.url, protocols=["v1"]) as node:
-        await node.event("upgrade")
-        assert (await node.event("error"))["message"] == "Server sent no subprotocol"
+async def test_no_subprotocol_in_common(node: Node) -> None:
+    async with listening(subprotocols=["v2"]) as here, node.client(here.url, protocols=["v1"]) as peer:
+        await peer.event("upgrade")
+        assert (await peer.event("error"))["message"] == "Server sent no subprotocol"
 
 
-async def test_our_rejection() -> None:
+async def test_our_rejection(node: Node) -> None:
     def process_request(connection: bowstring.ServerConnection, _: bowstring.Request) -> bowstring.Response:
         response = connection.respond(401, "Who are you? 🏹\n")
         response.headers["WWW-Authenticate"] = "Basic"
         return response
 
-    async with listening(process_request=process_request) as here, NodeClient(here.url) as node:
-        answer = await node.event("unexpected-response")
+    async with listening(process_request=process_request) as here, node.client(here.url) as peer:
+        answer = await peer.event("unexpected-response")
         assert (answer["status"], answer["body"]) == (401, "Who are you? 🏹\n")
         assert answer["headers"]["www-authenticate"] == "Basic"
 
@@ -380,24 +381,24 @@ async def test_our_rejection() -> None:
     [({"origin": "http://elsewhere.example"}, 403), ({"protocolVersion": 8}, 426)],
     ids=["origin", "version"],
 )
-async def test_requests_that_are_rejected(options: dict[str, Any], status: int) -> None:
-    async with listening() as here, NodeClient(here.url, **options) as node:
-        answer = await node.event("unexpected-response")
+async def test_requests_that_are_rejected(node: Node, options: dict[str, Any], status: int) -> None:
+    async with listening() as here, node.client(here.url, **options) as peer:
+        answer = await peer.event("unexpected-response")
         assert answer["status"] == status
         assert answer["body"]
         if status == 426:
             assert answer["headers"]["sec-websocket-version"] == "13"
 
 
-async def test_unix_socket(tmp_path: Path) -> None:
+async def test_unix_socket(node: Node, tmp_path: Path) -> None:
     path = tmp_path / "socket"
     async with (
         bowstring.serve(echo, unix_path=path),
-        NodeClient(f"ws+unix:{path}:/chat") as node,
+        node.client(f"ws+unix:{path}:/chat") as peer,
     ):
-        await node.opened()
-        await node.send(TEXT)
-        assert await node.message() == TEXT
+        await peer.opened()
+        await peer.send(TEXT)
+        assert await peer.message() == TEXT
 
 
 # ---------------------------------------------------------------------------------------------------- compression
@@ -443,38 +444,35 @@ async def test_unix_socket(tmp_path: Path) -> None:
         ),
     ],
 )
-async def test_parameters_of_compression(offer: dict[str, Any], settings: dict[str, Any], agreed: str) -> None:
+async def test_parameters_of_compression(
+    node: Node, offer: dict[str, Any], settings: dict[str, Any], agreed: str
+) -> None:
     compression = bowstring.Compression(threshold=0, binary=True, **settings)
     client = {"perMessageDeflate": {"threshold": 0, **offer}}
-    async with listening(echo, compression=compression) as here, NodeClient(here.url, **client) as node:
-        parameters = (await node.opened())["headers"]["sec-websocket-extensions"].split("; ")
+    async with listening(echo, compression=compression) as here, node.client(here.url, **client) as peer:
+        parameters = (await peer.opened())["headers"]["sec-websocket-extensions"].split("; ")
         assert set(parameters) == {"permessage-deflate", *filter(None, agreed.split("; "))}
-        await say_and_hear(node)
+        await say_and_hear(peer)
 
 
-async def say_and_hear(node: NodeClient) -> None:
-    """Messages that repeat themselves, and those before, within and beyond any window."""
-    noise = os.urandom(30_000).hex()
-    for size in (1, 200, 1000, 5000, 40_000, 5000, 300, 0, 60_000):
-        text = noise[:size] + noise[: size // 2]
-        await node.send(text)
-        assert await node.message() == text
-        await node.send(text.encode())
-        assert await node.message() == text.encode()
+async def say_and_hear(peer: ClientPeer) -> None:
+    for message in repetitive_messages():
+        await peer.send(message)
+        assert await peer.message() == message
 
 
-async def test_it_does_not_compress() -> None:
-    async with listening(echo) as here, NodeClient(here.url, perMessageDeflate=False) as node:
-        assert (await node.opened())["extensions"] == ""
-        await say_and_hear(node)
+async def test_it_does_not_compress(node: Node) -> None:
+    async with listening(echo) as here, node.client(here.url, perMessageDeflate=False) as peer:
+        assert (await peer.opened())["extensions"] == ""
+        await say_and_hear(peer)
 
 
-async def test_compression_is_used() -> None:
-    text = "".join(f'{{"id": {number}, "price": {number * 7919 % 1000}}}, ' for number in range(500))
-    async with connected(echo) as (node, _):
-        await node.send(text)
-        assert await node.message() == text
-        await node.do("count")
-        counted = await node.event("counted")
+async def test_compression_is_used(node: Node) -> None:
+    text = large_json()
+    async with connected(node, echo) as (peer, _):
+        await peer.send(text)
+        assert await peer.message() == text
+        await peer.do("count")
+        counted = await peer.event("counted")
     assert counted["read"] < len(text) / 2
     assert counted["written"] < len(text) / 2
