@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bowstring.drivers._shared.uri import Redirect, WebSocketURI, parse_uri
@@ -186,6 +186,7 @@ class TestRefused:
         assert caught.value.__cause__ is None
         assert caught.value.__suppress_context__
 
+    @settings(deadline=None)
     @given(
         st.text().map(lambda text: f"ws://{text}")
         | st.text(":/?#[]@%.a1\u00fc\ud800\\ \r").map(lambda text: f"ws://{text}")

@@ -8,7 +8,7 @@ import pickle
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bowstring.protocol.headers import (
@@ -250,15 +250,18 @@ class TestExtensions:
         with pytest.raises(HeaderFormatError):
             parse_extensions(value)
 
+    @settings(deadline=None)
     @given(st.lists(st.tuples(tokens, st.lists(st.tuples(tokens, st.none() | tokens), max_size=4)), min_size=1))
     def test_build_and_parse(self, extensions: Any) -> None:
         assert parse_extensions(build_extensions(extensions)) == extensions
 
+    @settings(deadline=None)
     @given(tokens)
     def test_quoting_means_the_same(self, value: str) -> None:
         escaped = "".join(f"\\{character}" for character in value)
         assert parse_extensions(f'x; a="{value}", x; a="{escaped}"') == [("x", [("a", value)])] * 2
 
+    @settings(deadline=None)
     @given(st.text(' \t,;="\\ax10\x00é'))
     def test_nothing_else_is_raised(self, value: str) -> None:
         for parse in (parse_tokens, parse_upgrade, parse_extensions, parse_host):

@@ -6,7 +6,7 @@ from typing import Any
 
 import h11
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bowstring.exceptions import HandshakeRejected, Violation
@@ -64,6 +64,7 @@ class TestRequestReader:
         with pytest.raises(HandshakeRejected, match="incomplete"):
             parse_request(REQUEST[:-2])
 
+    @settings(deadline=None)
     @given(st.lists(st.integers(0, 1000), max_size=10))
     def test_segments_do_not_matter(self, places: list[int]) -> None:
         reader = RequestReader()
@@ -352,6 +353,7 @@ def answer(segments: list[bytes]) -> bytes:
     raise AssertionError("unreachable")
 
 
+@settings(deadline=None)
 @given(
     st.one_of(st.binary(), st.lists(st.sampled_from(PIECES)).map(b"".join), changed(REQUEST)),
     st.lists(st.integers(0, 1000), max_size=10),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bowstring.exceptions import ResponseRejected, Violation
@@ -47,6 +47,7 @@ class TestResponseReader:
         assert reader.feed(SWITCHING[:-2] + b"Content-Length: 2\r\n\r\n\x81\x00") is not None
         assert reader.trailing == b"\x81\x00"
 
+    @settings(deadline=None)
     @given(st.lists(st.integers(0, 1000), max_size=10))
     def test_segments_do_not_matter(self, places: list[int]) -> None:
         reader = ResponseReader()
@@ -54,6 +55,7 @@ class TestResponseReader:
         assert [response for response in responses if response] == [read_response(SWITCHING)]
         assert reader.trailing == b"frames"
 
+    @settings(deadline=None)
     @given(st.lists(st.integers(0, 1000), max_size=10))
     def test_segments_of_a_body_do_not_matter(self, places: list[int]) -> None:
         head = b"HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -162,6 +164,7 @@ class TestResponseReader:
         assert response_rejected(SWITCHING[:-2] + (line + b"\r\n") * 8) == (too_large, "more than 65536 bytes")
         assert response_rejected(b"HTTP/1.1 101 " + b"a" * 9000)[0] is too_large
 
+    @settings(deadline=None)
     @given(
         st.one_of(
             st.binary(),
