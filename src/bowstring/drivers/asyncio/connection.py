@@ -175,12 +175,14 @@ class Connection(StreamConnection):
                 self._flush_soon()
                 return
             self._flush()
-            if self._writing_paused:
+            if self._writing_paused or self.transport.is_closing():
                 await self._drained()
         else:
             await self._send_fragments(message, text, compress)  # type: ignore[arg-type]  # it is an iterable
 
     async def _drained(self) -> None:
+        if self.transport.is_closing():
+            await asyncio.sleep(0)  # the stream is gone: whoever sends in a loop has to let the loop say so
         await self._writable()
         if self._lost:
             raise self._protocol.closed()
@@ -219,7 +221,7 @@ class Connection(StreamConnection):
     async def _send_fragment(self, data: Data, fin: bool, text: bool | None, compress: bool | None) -> None:
         self._protocol.send_fragment(data, fin=fin, text=text, compress=compress)
         self._flush()
-        if self._writing_paused:
+        if self._writing_paused or self.transport.is_closing():
             await self._drained()
 
     async def ping(self, data: Data | None = None) -> asyncio.Future[float]:
