@@ -128,3 +128,19 @@ def test_the_decoder_unmasks_pieces(twin: Any) -> None:
         decoder = twin.FrameDecoder(expect_masked=True)
         results = [result for at in range(0, len(wire), size) for result in decoder.feed(wire[at : at + size])]
         assert results == [DATA[:5000]]
+
+
+def test_the_level_is_one_of_those_that_there_are(twin: Any, simd: str) -> None:
+    levels = twin.simd_levels()
+    assert type(levels) is tuple
+    assert simd in levels
+    assert twin.simd_level() == simd
+    assert (levels == ("none",)) is (twin.IMPLEMENTATION == "python")
+    assert levels[-1] in {"none", "portable"}
+
+
+@pytest.mark.parametrize("name", ["", "AVX2", "mmx", "portable\0"])
+def test_other_levels(twin: Any, simd: str, name: str) -> None:
+    with refused(ValueError, f"SIMD level must be one of {', '.join(twin.simd_levels())}, not {name!r}"):
+        twin.set_simd_level(name)
+    assert twin.simd_level() == simd

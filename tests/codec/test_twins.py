@@ -14,7 +14,6 @@ import pytest
 from bowstring import codec
 
 from .refusal import refused
-from .wire import KEY
 
 pytestmark = pytest.mark.one_twin
 
@@ -107,32 +106,6 @@ def test_signatures_are_those_of_the_stub(both: tuple[Any, Any]) -> None:
 
 def test_which_is_which(both: tuple[Any, Any]) -> None:
     assert [module.IMPLEMENTATION for module in both] == ["python", "cython"]
-
-
-def test_levels(both: tuple[Any, Any]) -> None:
-    for module in both:
-        levels = module.simd_levels()
-        assert type(levels) is tuple
-        assert module.simd_level() in levels
-        for name in ("", "AVX2", "mmx", levels[0] + "\0"):
-            with refused(ValueError, f"SIMD level must be one of {', '.join(levels)}, not {name!r}"):
-                module.set_simd_level(name)
-    pure, fast = both
-    assert pure.simd_levels() == ("none",)
-    assert fast.simd_levels()[-1] == "portable"
-    assert "none" not in fast.simd_levels()
-
-
-def test_a_level_is_taken_at_once(both: tuple[Any, Any]) -> None:
-    for module in both:
-        before = module.simd_level()
-        try:
-            for name in module.simd_levels():
-                module.set_simd_level(name)
-                assert module.simd_level() == name
-                assert module.apply_mask(bytes(200), KEY) == KEY * 50
-        finally:
-            module.set_simd_level(before)
 
 
 def test_frames_of_the_other_twin_are_no_frames(both: tuple[Any, Any]) -> None:

@@ -49,6 +49,9 @@ def read_key(masking_key: BytesLike) -> bytes:
 #: From this length on, four translations are faster than one long integer (measured: 3.11 and 3.13, x86-64).
 TRANSLATE_FROM: Final = 512
 
+#: More than this is masked in blocks, which stay in the cache from one step to the next.
+BLOCK: Final = 1 << 16
+
 
 def xor(data: bytes, key: bytes) -> bytes:
     """RFC 6455 §5.3: byte i of the payload is XORed with byte i mod 4 of the key."""
@@ -56,6 +59,8 @@ def xor(data: bytes, key: bytes) -> bytes:
     if size < TRANSLATE_FROM:
         mask = (key * (size // 4 + 1))[:size]
         return (_from_bytes(data, "little") ^ _from_bytes(mask, "little")).to_bytes(size, "little")
+    if size > BLOCK:
+        return b"".join([xor(data[at : at + BLOCK], key) for at in range(0, size, BLOCK)])
     masked = bytearray(data)
     for i in range(4):
         masked[i::4] = masked[i::4].translate(XOR_TABLES[key[i]])
