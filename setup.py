@@ -27,7 +27,7 @@ if NO_EXTENSIONS and REQUIRE_EXTENSIONS:
 
 
 #: What the extension is made of besides its .pyx: a change of these builds it again.
-PARTS = ("_bytes.h", "_cython.pxd", "_decoder.pxi", "_encoder.pxi", "_mask.h", "_utf8.h")
+PARTS = ("_bytes.h", "_cython.pxd", "_decoder.pxi", "_encoder.pxi", "_mask.h", "_text.h", "_utf8.h")
 
 
 class BuildExtension(build_ext):

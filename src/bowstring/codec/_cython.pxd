@@ -57,12 +57,24 @@ cdef class FrameDecoder:
 
     cdef list decode_chunk(self, const uint8_t *data, Py_ssize_t nbytes)
     cdef int _hold(self, const uint8_t *header, Py_ssize_t have) except -1
-    cdef object _judge(self, int first, int second)
-    cdef object _judge_size(self, int first, uint64_t length)
+    cdef bint _judge(self, list results, int first, int second) except -1
+    cdef bint _judge_length(self, list results, uint64_t length, int width) except -1
+    cdef bint _judge_size(self, list results, int first, uint64_t length) except -1
     cdef int _expect(self, int first, Py_ssize_t header_size, Py_ssize_t size, uint32_t key) except -1
     cdef Py_ssize_t _receive(self, list results, const uint8_t *data, Py_ssize_t nbytes) except -1
     cdef int _make_room(self, Py_ssize_t needed) except -1
     cdef int _complete(self, list results) except -1
     cdef void _end_message(self) noexcept
     cdef void _forget(self) noexcept
-    cdef int _fail(self, list results, object error) except -1
+    cdef bint _fail(self, list results, object error) except -1
+
+
+cdef struct Source:
+    # A frame to build: its first byte, and its payload: memory, or (not NULL) a str that is not ASCII.
+    uint8_t first
+    const uint8_t *data
+    Py_ssize_t size
+    PyObject *text
+
+
+cdef bytes write_frames(const Source *sources, Py_ssize_t count, const uint8_t *masking_keys)

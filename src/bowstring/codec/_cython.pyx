@@ -40,7 +40,6 @@ cdef extern from "Python.h":
     uint8_t *PyUnicode_1BYTE_DATA(object text)
     bint PyUnicode_IS_COMPACT_ASCII(object text)
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
-    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
 
 cdef extern from "_mask.h" nogil:
     uint32_t bow_key(const uint8_t *data)
@@ -51,6 +50,10 @@ cdef extern from "_mask.h" nogil:
     const char *bow_simd_name(int level)
     bint bow_simd_available(int level)
     void bow_simd_select(int level)
+
+cdef extern from "_text.h":
+    Py_ssize_t bow_text_size(object text) except -1
+    void bow_text_write(uint8_t *target, object text)
 
 cdef extern from "_utf8.h" nogil:
     const uint32_t BOW_UTF8_BOUNDARY
@@ -248,19 +251,21 @@ cdef class Utf8Validator:
 
 
 cdef int check_opcode(object opcode) except -1:
-    cdef int overflow = 0
+    cdef int overflow
     cdef object number = PyNumber_Index(opcode)
-    cdef long value = PyLong_AsLongAndOverflow(number, &overflow)
-    if value in (0, 1, 2, 8, 9, 10) and not overflow:
+    cdef long value = PyLong_AsLongAndOverflow(number, &overflow)  # -1 where it does
+    if value in (0, 1, 2, 8, 9, 10):
         return <int>value
     raise ValueError(f"opcode must be 0, 1, 2, 8, 9 or 10, not {number}")
 
 
 cdef int check_rsv(object rsv, str name) except -1:
+    cdef int overflow
     cdef object number = PyNumber_Index(rsv)
-    if number & ~RSV_BITS:
-        raise ValueError(f"{name} must be made of RSV1, RSV2 and RSV3, not {number:#x}")
-    return number
+    cdef long value = PyLong_AsLongAndOverflow(number, &overflow)  # -1 where it does
+    if value & ~<long>RSV_BITS == 0:
+        return <int>value
+    raise ValueError(f"{name} must be made of RSV1, RSV2 and RSV3, not {number:#x}")
 
 
 @cython.final

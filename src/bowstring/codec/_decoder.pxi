@@ -49,6 +49,7 @@ cdef bytes new_checked_bytes(const uint8_t *data, Py_ssize_t size, uint32_t key)
 
 
 cdef uint64_t check_limit(object value, str name, int least) except? 0:
+    """A limit as C sees it; UINT64_MAX is none."""
     if value is None:
         return UINT64_MAX
     if not isinstance(value, int):
@@ -65,15 +66,6 @@ cdef inline uint64_t read_length(const uint8_t *data, int width) noexcept:
     for i in range(width):
         length = length << 8 | data[i]
     return length
-
-
-cdef object judge_length(uint64_t length, int width):
-    """RFC 6455 §5.2: the shortest form has to be used, and the top bit of the 64-bit form is 0."""
-    if length >> 63:
-        return ProtocolError(Violation.LENGTH_TOP_BIT)
-    if length < (126 if width == 2 else 65536):
-        return ProtocolError(Violation.LENGTH_NOT_MINIMAL, f"{length} in {width * 8} bits")
-    return None
 
 
 @cython.final
@@ -206,11 +198,8 @@ cdef class FrameDecoder:
                 and second & MASK == self._mask_bit
                 and self._fragments == 0
             )
-            if not simple:
-                item = self._judge(first, second)
-                if item is not None:
-                    self._fail(results, item)
-                    break
+            if not simple and not self._judge(results, first, second):
+                break
             size = 2
             length = second & LENGTH_BITS
             if length >= 126:
@@ -219,14 +208,10 @@ cdef class FrameDecoder:
                     self._hold(header, have)
                     break
                 length = read_length(header + 2, size - 2)
-                item = judge_length(length, size - 2)
-                if item is not None:
-                    self._fail(results, item)
+                if not self._judge_length(results, length, size - 2):
                     break
             if not simple or length > self._limit or length > PY_SSIZE_T_MAX:
-                item = self._judge_size(first, length)
-                if item is not None:
-                    self._fail(results, item)
+                if not self._judge_size(results, first, length):
                     break
             if self._mask_bit:
                 size += 4
@@ -261,52 +246,67 @@ cdef class FrameDecoder:
         self._held = <int>have
         return 0
 
-    cdef object _judge(self, int first, int second):
-        """The rules about the first two bytes of a header."""
+    cdef bint _judge(self, list results, int first, int second) except -1:
+        """Whether the first two bytes of a header keep the rules."""
         cdef int opcode = first & OPCODE_BITS
         # RFC 6455 §5.2: "MUST be 0 unless an extension is negotiated"; RFC 7692 §6: on the first frame of a message.
         cdef int allowed = self._allowed_rsv if opcode == TEXT or opcode == BINARY else 0
         if first & RSV_BITS & ~allowed:
-            return ProtocolError(Violation.RESERVED_BITS)
+            return self._fail(results, ProtocolError(Violation.RESERVED_BITS))
         # RFC 6455 §5.2: "If an unknown opcode is received, the receiving endpoint MUST fail the connection".
         if opcode not in (0, 1, 2, 8, 9, 10):
-            return ProtocolError(Violation.RESERVED_OPCODE, f"0x{opcode:X}")
+            return self._fail(results, ProtocolError(Violation.RESERVED_OPCODE, f"0x{opcode:X}"))
         if opcode >= CLOSE:
             # RFC 6455 §5.5: control frames are not fragmented and have at most 125 bytes.
             if not first & FIN:
-                return ProtocolError(Violation.FRAGMENTED_CONTROL)
+                return self._fail(results, ProtocolError(Violation.FRAGMENTED_CONTROL))
             if second & LENGTH_BITS > MAX_CONTROL_PAYLOAD:
-                return ProtocolError(Violation.CONTROL_TOO_LONG)
+                return self._fail(results, ProtocolError(Violation.CONTROL_TOO_LONG))
         # RFC 6455 §5.4: the fragments of one message come one after the other.
         elif opcode == CONTINUATION:
             if not self._fragments:
-                return ProtocolError(Violation.UNEXPECTED_CONTINUATION)
+                return self._fail(results, ProtocolError(Violation.UNEXPECTED_CONTINUATION))
         elif self._fragments:
-            return ProtocolError(Violation.EXPECTED_CONTINUATION)
+            return self._fail(results, ProtocolError(Violation.EXPECTED_CONTINUATION))
         # RFC 6455 §5.1: a client masks every frame, a server none.
         if second & MASK != self._mask_bit:
-            return ProtocolError(Violation.UNMASKED_FRAME if self._mask_bit else Violation.MASKED_FRAME)
-        return None
+            violation = Violation.UNMASKED_FRAME if self._mask_bit else Violation.MASKED_FRAME
+            return self._fail(results, ProtocolError(violation))
+        return True
 
-    cdef object _judge_size(self, int first, uint64_t length):
+    cdef bint _judge_length(self, list results, uint64_t length, int width) except -1:
+        """RFC 6455 §5.2: the shortest form has to be used, and the top bit of the 64-bit form is 0."""
+        if length >> 63:
+            return self._fail(results, ProtocolError(Violation.LENGTH_TOP_BIT))
+        if length < (126 if width == 2 else 65536):
+            return self._fail(
+                results, ProtocolError(Violation.LENGTH_NOT_MINIMAL, f"{length} in {width * 8} bits")
+            )
+        return True
+
+    cdef bint _judge_size(self, list results, int first, uint64_t length) except -1:
         """The limits of a message, before anything of the payload is held (RFC 6455 §10.4)."""
         cdef uint64_t limit = self._limit
-        # Both are less than 2**63: the one by its header, the other because it has arrived.
+        # Cannot overflow, both are less than 2**63: the one by its header, the other because it has arrived.
         cdef uint64_t size = self._message_size + length
         if first & OPCODE_BITS >= CLOSE:
-            return None
+            return True
         if self._fragments >= self._fragment_limit:
-            return ProtocolError(
-                Violation.TOO_MANY_FRAGMENTS, size=self._fragments + 1, limit=self._max_fragments
+            return self._fail(
+                results,
+                ProtocolError(Violation.TOO_MANY_FRAGMENTS, size=self._fragments + 1, limit=self._max_fragments),
             )
         # An extension may have made the message longer than it was: deflate does that to what it cannot compress.
         if limit != UINT64_MAX and (self._message_rsv or first & RSV_BITS):
             limit += (limit >> 3) + 64
         if size > limit:
-            return ProtocolError(Violation.MESSAGE_TOO_BIG, size=size, limit=self._max_message_size)
+            return self._fail(
+                results, ProtocolError(Violation.MESSAGE_TOO_BIG, size=size, limit=self._max_message_size)
+            )
+        # Where addresses have 32 bits: what no object can hold.
         if length > PY_SSIZE_T_MAX:
-            return ProtocolError(Violation.MESSAGE_TOO_BIG, size=size, limit=PY_SSIZE_T_MAX)
-        return None
+            return self._fail(results, ProtocolError(Violation.MESSAGE_TOO_BIG, size=size, limit=PY_SSIZE_T_MAX))
+        return True
 
     cdef int _expect(self, int first, Py_ssize_t header_size, Py_ssize_t size, uint32_t key) except -1:
         """Gets ready for the payload of a frame whose header has been judged."""
@@ -349,7 +349,7 @@ cdef class FrameDecoder:
             self._payload = bow_payload_new(self._is_str, needed)
             self._capacity = needed
         elif needed > self._capacity:
-            self._capacity = min(self._size, max(needed, 2 * self._capacity))
+            self._capacity = max(needed, self._capacity + min(self._capacity, self._size - self._capacity))
             try:
                 bow_payload_grow(&self._payload, self._got, self._capacity)
             except MemoryError:
@@ -362,7 +362,8 @@ cdef class FrameDecoder:
         cdef int first = self._first
         cdef object payload
         if self._checked and (self._utf8 == BOW_UTF8_INVALID or (first & FIN and self._utf8 != BOW_UTF8_BOUNDARY)):
-            return self._fail(results, ProtocolError(Violation.INVALID_UTF8))
+            self._fail(results, ProtocolError(Violation.INVALID_UTF8))
+            return 0
         if self._payload == NULL:
             payload = "" if self._is_str else b""
         elif self._is_str and not self._ascii:
@@ -400,11 +401,12 @@ cdef class FrameDecoder:
         self._receiving = False
         self._end_message()
 
-    cdef int _fail(self, list results, object error) except -1:
+    cdef bint _fail(self, list results, object error) except -1:
+        """The peer broke a rule: nothing more is looked at. Returns ``False``."""
         self._forget()
         self._error = error
         results.append(error)
-        return 0
+        return False
 
     @property
     def error(self):

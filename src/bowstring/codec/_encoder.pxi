@@ -1,19 +1,20 @@
 # Part of _cython.pyx: messages and frames in, bytes out.
 
-cdef struct Source:
-    # A frame to build: its first byte, and where its payload is.
-    uint8_t first
-    const uint8_t *data
-    Py_ssize_t size
-
-
 cdef inline int point_to_text(Source *source, object text) except -1:
     if PyUnicode_IS_COMPACT_ASCII(text):
         source.data = PyUnicode_1BYTE_DATA(text)
         source.size = PyUnicode_GET_LENGTH(text)
+        source.text = NULL
     else:
-        source.data = <const uint8_t *>PyUnicode_AsUTF8AndSize(text, &source.size)
+        source.size = bow_text_size(text)
+        source.text = <PyObject *>text
     return 0
+
+
+cdef inline void point_to_bytes(Source *source, const void *data, Py_ssize_t size) noexcept:
+    source.data = <const uint8_t *>data
+    source.size = size
+    source.text = NULL
 
 
 cdef int first_byte(int opcode, Py_ssize_t size, bint fin, int rsv) except -1:
@@ -52,7 +53,11 @@ cdef inline uint8_t *write_frame(uint8_t *target, const Source *source, const ui
         memcpy(target, masking_key, 4)
         target += 4
         key = bow_key(masking_key)
-    if size:
+    if source.text != NULL:
+        bow_text_write(target, <object>source.text)
+        if masking_key != NULL:
+            bow_mask(target, target, size, key)
+    else:
         bow_mask(target, source.data, size, key)
     return target + size
 
@@ -105,8 +110,7 @@ def encode_frame(opcode, payload=b"", *, fin=True, rsv=0, masking_key=None):
         point_to_text(&source, payload)
     else:
         acquire(payload, &view, "payload")
-        source.data = <const uint8_t *>view.buf
-        source.size = view.len
+        point_to_bytes(&source, view.buf, view.len)
     try:
         source.first = first_byte(number, source.size, bool(fin), bits)
         if masking_key is None:
@@ -129,8 +133,7 @@ cdef list find_sources(Source *sources, tuple items):
             point_to_text(source, item)
         elif isinstance(item, Frame):
             frame = <Frame>item
-            source.data = <const uint8_t *>PyBytes_AS_STRING(frame._payload)
-            source.size = PyBytes_GET_SIZE(frame._payload)
+            point_to_bytes(source, PyBytes_AS_STRING(frame._payload), PyBytes_GET_SIZE(frame._payload))
             source.first = first_byte(frame._opcode, source.size, frame._fin, frame._rsv)
         else:
             if not PyBytes_CheckExact(item):
@@ -139,8 +142,7 @@ cdef list find_sources(Source *sources, tuple items):
                     copies = []
                 copies.append(item)
             source.first = WHOLE_BINARY
-            source.data = <const uint8_t *>PyBytes_AS_STRING(item)
-            source.size = PyBytes_GET_SIZE(item)
+            point_to_bytes(source, PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item))
         source += 1
     return copies
 
