@@ -5,6 +5,7 @@ No sockets, no event loop, no clock, and no randomness of its own: bytes go in, 
 
 from __future__ import annotations
 
-from .connection import Connection, HangUp, PackedMessage, Role
+from .connection import Connection, HangUp, Role
+from .messages import PackedMessage
 
 __all__ = ["Connection", "HangUp", "PackedMessage", "Role"]

@@ -43,18 +43,18 @@ from bowstring.exceptions import (
     ConnectionClosedError,
     ConnectionClosedOK,
     ProtocolError,
-    Violation,
 )
 from bowstring.typing import BytesLike, Close, Data, Message
 
 from .close import build_close, check_close, parse_close, reason_for
+from .messages import Assembly, PackedMessage, data_frame
 
 if TYPE_CHECKING:
     from bowstring.codec import Frame
 
     from .extensions.base import Extension
 
-__all__ = ["Connection", "HangUp", "PackedMessage", "Role"]
+__all__ = ["Connection", "HangUp", "Role"]
 
 _OK = frozenset({CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RCVD})
 _CONTINUATION, _TEXT, _BINARY = int(Opcode.CONTINUATION), int(Opcode.TEXT), int(Opcode.BINARY)
@@ -85,18 +85,6 @@ class HangUp(enum.Enum):
     """Close the stream."""
 
 
-class PackedMessage:
-    """A message in the queue that extensions have yet to unpack: inflating waits for its turn."""
-
-    __slots__ = ("frames",)
-
-    def __init__(self, frames: list[Frame]) -> None:
-        self.frames = frames
-
-    def __len__(self) -> int:
-        return sum(len(frame.payload) for frame in self.frames)
-
-
 class Connection:
     """The state of one open connection.
 
@@ -119,22 +107,18 @@ class Connection:
     """
 
     __slots__ = (
-        "_decode",
+        "_assembly",
         "_decoder",
         "_eof",
         "_extensions",
-        "_fragment_opcode",
-        "_fragments",
         "_incoming",
         "_masking_keys",
-        "_max_message_size",
         "_outgoing_fragment",
         "_outgoing_text",
         "_owed",
-        "_packed",
+        "_pack_all",
         "_pong",
         "_released",
-        "_unpack_all",
         "_writing_paused",
         "close_rcvd",
         "close_sent",
@@ -178,17 +162,13 @@ class Connection:
             allowed_rsv=allowed_rsv,
             decode=decode,
         )
-        self._decode = decode
-        self._max_message_size = max_message_size
+        self._assembly = Assembly(extensions, max_message_size, decode)
+        self._pack_all = any(extension.all_messages for extension in extensions)
         self._masking_keys = masking_keys
         self._extensions = tuple(extensions)
-        self._unpack_all = any(extension.all_messages for extension in extensions)
         self._incoming = True  # whether what arrives is still looked at
         self._eof = False
         self._owed: Close | None = None  # our Close, once the incoming side has ended
-        self._packed: list[Frame] | None = None  # of the message that is arriving: its frames, for extensions
-        self._fragments: bytearray | None = None  # or its payload so far
-        self._fragment_opcode = 0
         self._outgoing_fragment = False  # whether a fragmented message of ours is open
         self._outgoing_text: codec.Utf8Validator | None = None  # and what checks it, if it is text
         self._writing_paused = False
@@ -240,15 +220,12 @@ class Connection:
             if kind is str or kind is bytes:
                 if closing:
                     continue  # RFC 6455 §1.4: what comes behind our Close is not wanted any more
-                if self._unpack_all:
-                    messages.append(PackedMessage([_frame_of(item)]))
-                else:
-                    messages.append(item)  # type: ignore[arg-type]
+                messages.append(self._assembly.pack(item) if self._pack_all else item)  # type: ignore[arg-type]
             elif kind is ProtocolError:
                 self._fail(item)  # type: ignore[arg-type]
             elif item.opcode < _CLOSE:  # type: ignore[union-attr]
-                if not closing:
-                    self._receive_fragment(item)  # type: ignore[arg-type]
+                if not closing and (message := self._assembly.add(item)) is not None:  # type: ignore[arg-type]
+                    messages.append(message)
             elif item.opcode == _CLOSE:  # type: ignore[union-attr]
                 self._receive_close(item.payload)  # type: ignore[union-attr]
                 break  # RFC 6455 §5.5.1: nothing comes behind a Close
@@ -257,26 +234,6 @@ class Connection:
                 if item.opcode == _PING and not closing:  # type: ignore[union-attr]
                     self._answer_ping(item.payload)  # type: ignore[union-attr]
         return controls
-
-    def _receive_fragment(self, frame: Frame) -> None:
-        """Joins the fragments of a message; keeps the frames apart only where an extension wants them."""
-        if frame.opcode != _CONTINUATION:
-            if frame.rsv or self._unpack_all:
-                self._packed = []
-            else:
-                self._fragments = bytearray()
-            self._fragment_opcode = frame.opcode
-        if self._packed is not None:
-            self._packed.append(frame)
-            if frame.fin:
-                self.messages.append(PackedMessage(self._packed))
-                self._packed = None
-        elif self._fragments is not None:
-            self._fragments += frame.payload
-            if frame.fin:
-                as_text = self._fragment_opcode == _TEXT and self._decode
-                self.messages.append(self._fragments.decode() if as_text else bytes(self._fragments))
-                self._fragments = None
 
     def _receive_close(self, payload: bytes) -> None:
         try:
@@ -307,7 +264,8 @@ class Connection:
 
     def _end_incoming(self, by: Literal["local", "remote"], owed: Close | None) -> None:
         self._incoming = False
-        self._packed = self._fragments = self._pong = None
+        self._assembly.drop()
+        self._pong = None
         if self.closed_by is None:
             self.closed_by = by
         if self.state is State.OPEN:
@@ -333,7 +291,7 @@ class Connection:
         if type(message) is not PackedMessage:
             return message  # type: ignore[return-value]
         try:
-            return self._unpack(message.frames)
+            return self._assembly.unpack(message)
         except ProtocolError as error:
             self.messages.clear()
             self.close_rcvd = None  # it stood behind the message that broke the connection
@@ -344,40 +302,6 @@ class Connection:
         finally:
             if self.state is State.CLOSED:
                 self._release()
-
-    def _unpack(self, frames: list[Frame]) -> Message:
-        payloads: list[bytes] = []
-        size = 0
-        for frame in frames:
-            payloads.append(self._unpack_frame(frame, size))
-            size += len(payloads[-1])
-        payload = payloads[0] if len(payloads) == 1 else b"".join(payloads)
-        if frames[0].opcode == _BINARY:
-            return payload
-        if self._decode:
-            try:
-                return payload.decode()
-            except UnicodeDecodeError:
-                raise ProtocolError(Violation.INVALID_UTF8) from None
-        if not _is_utf8(payload):
-            raise ProtocolError(Violation.INVALID_UTF8)
-        return payload
-
-    def _unpack_frame(self, frame: Frame, before: int) -> bytes:
-        """The payload of a frame whose message has had ``before`` bytes so far."""
-        limit = self._max_message_size
-        try:
-            # RFC 6455 §9.1: the last extension applied by the sender is the first to be undone.
-            for extension in reversed(self._extensions):
-                frame = extension.decode(frame, max_size=None if limit is None else limit - before)
-        except ProtocolError as error:
-            if error.size is None or not before:
-                raise
-            # Extensions count from the frame's beginning; what is said is about the message.
-            raise ProtocolError(error.violation, error.detail, size=before + error.size, limit=limit) from None
-        if frame.rsv:
-            raise ProtocolError(Violation.RESERVED_BITS)
-        return frame.payload
 
     # ------------------------------------------------------------------ sending
 
@@ -402,7 +326,7 @@ class Connection:
         if (kind is str or kind is bytes) and text is None and not self._extensions:
             self.output.append(data)  # type: ignore[arg-type]
             return
-        self._send_frame(_data_frame(data, text), compress)
+        self._send_frame(data_frame(data, text), compress)
 
     def send_fragment(self, data: Data, *, fin: bool, text: bool | None = None, compress: bool | None = None) -> None:
         """Queues one fragment of a message (RFC 6455 §5.4). The first one says whether the message is text.
@@ -473,7 +397,7 @@ class Connection:
             return
         if self._incoming:
             self.closed_by = "local"
-            self._packed = self._fragments = None
+            self._assembly.drop()
             self._send_close(close)
         else:
             self.finish()
@@ -578,26 +502,3 @@ class Connection:
         orderly = rcvd is not None and rcvd.code in _OK and (sent is None or sent.code in _OK) and self.error is None
         kind = ConnectionClosedOK if orderly else ConnectionClosedError
         return kind(rcvd, sent, self.closed_by or "remote", error=self.error)
-
-
-def _data_frame(data: Data, text: bool | None) -> Frame:
-    """The frame of a whole message, before extensions."""
-    if isinstance(data, str):
-        return codec.Frame(_BINARY if text is False else _TEXT, data.encode())
-    frame = codec.Frame(_TEXT if text else _BINARY, data)
-    # RFC 6455 §8.1: the peer would have to fail the connection.
-    if text and not _is_utf8(frame.payload):
-        raise ValueError("data must be UTF-8 when text=True")
-    return frame
-
-
-def _frame_of(message: object) -> Frame:
-    """The frame that a plain message came from."""
-    if isinstance(message, str):
-        return codec.Frame(_TEXT, message.encode())
-    return codec.Frame(_BINARY, message)  # type: ignore[arg-type]
-
-
-def _is_utf8(payload: bytes) -> bool:
-    validator = codec.Utf8Validator()
-    return validator.feed(payload) and validator.at_boundary
