@@ -444,9 +444,10 @@ def test_extensions_unpack_what_is_left_after_a_reset() -> None:
     extension = Reverse()
     connection = server(extensions=(extension,))
     connection.receive_data(frame(Opcode.TEXT, b"ba", rsv=RSV2) + frame(Opcode.TEXT, b"dc", rsv=RSV2))
+    connection.receive_data(frame(Opcode.TEXT, b"plain"))
     connection.receive_reset()
     assert extension.closed == 0
-    assert taken(connection) == ["ab", "cd"]
+    assert taken(connection) == ["ab", "cd", "plain"]
     assert extension.closed == 1
     connection.receive_eof()
     assert extension.closed == 1

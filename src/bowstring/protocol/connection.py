@@ -288,8 +288,12 @@ class Connection:
         if not self.messages:
             return None
         message = self.messages.popleft()
-        if type(message) is not PackedMessage:
-            return message  # type: ignore[return-value]
+        taken = self._unpack(message) if type(message) is PackedMessage else message
+        if self.state is State.CLOSED:
+            self._release()
+        return taken  # type: ignore[return-value]
+
+    def _unpack(self, message: PackedMessage) -> Message | None:
         try:
             return self._assembly.unpack(message)
         except ProtocolError as error:
@@ -299,9 +303,6 @@ class Connection:
                 self.closed_by = None
             self._fail(error)
             return None
-        finally:
-            if self.state is State.CLOSED:
-                self._release()
 
     # ------------------------------------------------------------------ sending
 
