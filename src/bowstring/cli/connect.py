@@ -9,6 +9,7 @@ import ssl
 import sys
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import bowstring
 from bowstring.constants import CloseCode
@@ -75,11 +76,19 @@ async def _open(options: argparse.Namespace) -> ClientConnection:
     except bowstring.InvalidHandshake as exc:
         raise Failure(f"this is not a WebSocket server: {exc}") from exc
     except TimeoutError as exc:
-        raise Failure(f"no connection within {options.timeout:g} seconds") from exc
+        raise Failure(f"no connection to {_place(url)} within {options.timeout:g} seconds") from exc
     except OSError as exc:
-        raise Failure(f"cannot connect: {os_error_text(exc)}") from exc
+        hint = ""
+        if isinstance(exc, ssl.SSLCertVerificationError):
+            hint = " (--cafile FILE trusts its issuer, --insecure trusts everybody)"
+        raise Failure(f"cannot connect to {_place(url)}: {os_error_text(exc)}{hint}") from exc
     except (TypeError, ValueError) as exc:  # of the arguments: InvalidURI is one
         raise Failure(str(exc), status=2) from exc
+
+
+def _place(url: str) -> str:
+    """Host and port of a valid URL; a password in it is nobody's business."""
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:

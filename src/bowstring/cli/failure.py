@@ -34,6 +34,8 @@ def os_error_text(error: OSError) -> str:
     match error:
         case ssl.SSLCertVerificationError():
             return f"the server's certificate is not trusted: {error.verify_message}"
+        case ssl.SSLError(reason="WRONG_VERSION_NUMBER" | "RECORD_LAYER_FAILURE"):
+            return "it does not speak TLS (is it ws:// and not wss://?)"
         case ssl.SSLError():
             return f"TLS failed: {(error.reason or str(error)).lower().replace('_', ' ')}"
         case socket.gaierror():
