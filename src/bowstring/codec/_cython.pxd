@@ -1,7 +1,7 @@
 """What the fast twin offers to other Cython code: ``from bowstring.codec._cython cimport FrameDecoder``.
 
-The methods and functions with C types take plain memory, and copy what they keep. Names with a leading underscore
-are private.
+:meth:`FrameDecoder.decode_chunk` is ``feed`` for plain memory, which it only reads. Frames are built by the functions
+that Python sees. Names with a leading underscore are private.
 """
 
 from cpython.object cimport PyObject
@@ -67,14 +67,3 @@ cdef class FrameDecoder:
     cdef void _end_message(self) noexcept
     cdef void _forget(self) noexcept
     cdef bint _fail(self, list results, object error) except -1
-
-
-cdef struct Source:
-    # A frame to build: its first byte, and its payload: memory, or (not NULL) a str that is not ASCII.
-    uint8_t first
-    const uint8_t *data
-    Py_ssize_t size
-    PyObject *text
-
-
-cdef bytes write_frames(const Source *sources, Py_ssize_t count, const uint8_t *masking_keys)

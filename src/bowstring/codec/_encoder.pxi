@@ -1,5 +1,13 @@
 # Part of _cython.pyx: messages and frames in, bytes out.
 
+cdef struct Source:
+    # A frame to build: its first byte, and its payload: memory, or (not NULL) a str that is not ASCII.
+    uint8_t first
+    const uint8_t *data
+    Py_ssize_t size
+    PyObject *text
+
+
 cdef inline int point_to_text(Source *source, object text) except -1:
     if PyUnicode_IS_COMPACT_ASCII(text):
         source.data = PyUnicode_1BYTE_DATA(text)
