@@ -366,6 +366,22 @@ def test_a_reset_after_an_orderly_end_changes_nothing() -> None:
     assert type(connection.closed()) is ConnectionClosedOK
 
 
+def test_giving_up_while_an_answer_is_owed_sends_the_answer() -> None:
+    connection = server()
+    connection.receive_data(close_frame(4000))
+    connection.fail(TimeoutError("too late"), 1011)
+    assert sent(connection) == [(Opcode.CLOSE, (4000).to_bytes(2, "big"))]
+    assert connection.error is None and connection.hang_up is HangUp.CLOSE
+
+
+def test_fragments_end_with_our_close() -> None:
+    connection = server()
+    connection.send_fragment("a", fin=False)
+    connection.close()
+    with pytest.raises(ConnectionClosedError):
+        connection.send_fragment("b", fin=True)
+
+
 def test_giving_up_for_a_reason_of_our_own() -> None:
     connection = server()
     connection.fail(TimeoutError("no answer"), 1011, "keepalive")
@@ -431,6 +447,16 @@ def test_an_error_while_unpacking_drops_what_stands_behind_it() -> None:
     [(opcode, body)] = sent(connection)
     assert opcode == Opcode.CLOSE and body.startswith(b"\x03\xf1message is too big: 5 over the limit of 4")
     assert connection.hang_up is HangUp.HALF_CLOSE and extension.closed == 1
+
+
+def test_an_error_while_unpacking_behind_our_close_hangs_up() -> None:
+    connection = server(extensions=(Reverse(),), max_message_size=4)
+    connection.receive_data(frame(Opcode.BINARY, b"12345", rsv=RSV2))
+    assert [len(message) for message in connection.messages] == [5]
+    connection.close()
+    assert taken(connection) == []
+    assert connection.hang_up is HangUp.HALF_CLOSE and connection.closed_by == "local"
+    assert connection.closed().error == ProtocolError(Violation.MESSAGE_TOO_BIG, size=5, limit=4)
 
 
 def test_the_size_of_a_fragmented_message_is_said_as_a_whole() -> None:

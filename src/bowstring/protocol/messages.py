@@ -72,13 +72,14 @@ class Assembly:
             if frame.fin:
                 frames, self._packed = self._packed, None
                 return PackedMessage(frames)
-        elif self._fragments is not None:
-            # The payload alone: 16,384 fragments of a byte each are not to cost 16,384 objects.
-            self._fragments += frame.payload
-            if frame.fin:
-                payload, self._fragments = self._fragments, None
-                return payload.decode() if self._opcode == _TEXT and self._decode else bytes(payload)
-        return None
+            return None
+        assert self._fragments is not None  # the decoder lets no continuation pass that continues nothing
+        # The payload alone: 16,384 fragments of a byte each are not to cost 16,384 objects.
+        self._fragments += frame.payload
+        if not frame.fin:
+            return None
+        payload, self._fragments = self._fragments, None
+        return payload.decode() if self._opcode == _TEXT and self._decode else bytes(payload)
 
     def drop(self) -> None:
         """Forgets the message that is arriving."""
