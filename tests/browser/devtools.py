@@ -36,6 +36,8 @@ FLAGS = (
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",
     "--disable-renderer-backgrounding",
+    # Those of the tests are signed by nobody that a browser knows.
+    "--ignore-certificate-errors",
     # A page that one leaves is over, and not kept, with its WebSockets open, for coming back.
     "--disable-back-forward-cache",
     "--remote-debugging-port=0",
@@ -52,10 +54,10 @@ addEventListener("securitypolicyviolation", (event) =>
 
 #: Looks again whenever the page may have changed: at each of its timers' turns.
 POLL = """
-(condition, timeout) => new Promise((resolve, reject) => {
+(condition, given, timeout) => new Promise((resolve, reject) => {
   const end = performance.now() + timeout;
   (function look() {
-    const result = condition();
+    const result = condition(...given);
     if (result) resolve(result);
     else if (performance.now() > end) reject(new Error(`not within ${timeout} ms: ${condition}`));
     else setTimeout(look, 10);
@@ -183,30 +185,21 @@ class Tabs:
         targets = (await self.call("Target.getTargets"))["targetInfos"]
         return await self._attach(next(target["targetId"] for target in targets if target["type"] == "page"), url)
 
-    async def open(self, url: str, *, width: int = 1440, height: int = 900, phone: bool = False) -> Page:
-        """Opens an address in a new tab. Those that one test opens share cookies and storage; all close at its end.
-
-        Args:
-            url: the address.
-            width, height: of the page, in its own pixels.
-            phone: whether the screen is that of a phone.
-        """
+    async def open(self, url: str) -> Page:
+        """Opens an address in a new tab. Those that one test opens share cookies and storage; all close at its end."""
         if self._context is None:
             self._context = (await self.call("Target.createBrowserContext"))["browserContextId"]
         target = await self.call(
             "Target.createTarget", url="about:blank", newWindow=True, browserContextId=self._context
         )
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone}
-        return await self._attach(target["targetId"], url, size)
+        return await self._attach(target["targetId"], url)
 
-    async def _attach(self, target: str, url: str, size: dict[str, Any] | None = None) -> Page:
+    async def _attach(self, target: str, url: str) -> Page:
         session = (await self.call("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
         page = self._pages[session] = Page(self, session, target)
         for domain in ("Page", "Runtime", "Log"):
             await page.call(f"{domain}.enable")
         await page.call("Page.addScriptToEvaluateOnNewDocument", source=WATCH_POLICY)
-        if size is not None:
-            await page.call("Emulation.setDeviceMetricsOverride", **size)
         await page.goto(url)
         return page
 
@@ -261,17 +254,17 @@ class Page:
         """
         return await self._evaluate(f"({function})(...{json.dumps(arguments)})")
 
-    async def wait_for(self, condition: str, timeout: float = CONDITION_TIMEOUT) -> Any:
-        """Waits until a JavaScript expression is true.
+    async def wait_for(self, condition: str, *arguments: Any) -> Any:
+        """Waits until a JavaScript function returns something that is true.
 
         Args:
-            condition: the expression.
-            timeout: in seconds.
+            condition: its source, such as ``(x) => done > x``.
+            arguments: anything that is JSON.
 
         Returns:
-            Its value.
+            What it returned.
         """
-        return await self._evaluate(f"({POLL})(() => ({condition}), {timeout * 1000})")
+        return await self._evaluate(f"({POLL})({condition}, {json.dumps(arguments)}, {CONDITION_TIMEOUT * 1000})")
 
     async def _evaluate(self, expression: str) -> Any:
         answer = await self.call(
@@ -303,6 +296,20 @@ class Page:
         )
         for kind in ("mousePressed", "mouseReleased"):
             await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    async def show_on(self, *, width: int, height: int, phone: bool, scheme: str) -> None:
+        """Shows the page on another screen.
+
+        Args:
+            width, height: in the page's pixels.
+            phone: whether it is that of a phone, with a viewport that the page can set, and a touch screen.
+            scheme: the colour scheme that its user prefers, ``"light"`` or ``"dark"``.
+        """
+        await self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone
+        )
+        await self.call("Emulation.setTouchEmulationEnabled", enabled=phone)
+        await self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     async def screenshot(self) -> bytes:
         """What the tab shows, as a PNG."""

@@ -22,23 +22,25 @@ class Site:
 
     Attributes:
         port: where it listens.
+        scheme: of the page's address.
         responses: the answers that it gave to requests for WebSockets.
     """
 
     def __init__(self) -> None:
         self.port = 0
+        self.scheme = "http"
         self.responses: list[bowstring.Response] = []
         self._opened: asyncio.Queue[bowstring.ServerConnection] = asyncio.Queue()
 
     @property
     def url(self) -> str:
         """The page's address."""
-        return f"http://127.0.0.1:{self.port}/"
+        return f"{self.origin}/"
 
     @property
     def origin(self) -> str:
         """What the page sends as its Origin."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     async def connection(self) -> bowstring.ServerConnection:
         """The next connection that the page has opened: the server's end of it, for the test to play."""
@@ -81,6 +83,7 @@ async def site(
         handle, "127.0.0.1", 0, process_request=process_request, process_response=process_response, **settings
     ) as server:
         running.port = server.sockets[0].getsockname()[1]
+        running.scheme = "http" if settings.get("ssl") is None else "https"
         yield running
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -200,7 +201,7 @@ async def test_buffered_amount_of_the_page_goes_to_zero(browser: Browser) -> Non
         assert waiting > 0
         for number in range(count):
             assert await connection.recv() == bytes([number]) * size
-        await page.wait_for("peer.socket.bufferedAmount === 0")
+        await page.wait_for("() => peer.socket.bufferedAmount === 0")
 
 
 async def test_busy_page_does_not_make_our_buffer_grow(browser: Browser) -> None:
@@ -404,6 +405,41 @@ async def test_text_that_inflates_over_the_limit(browser: Browser) -> None:
         assert closed["code"] == 1009
         with pytest.raises(bowstring.ConnectionClosedError, match="too big"):
             await reader
+
+
+# ---------------------------------------------------------------------------------------------------- TLS
+
+
+async def test_echo_over_tls(browser: Browser, server_tls: ssl.SSLContext) -> None:
+    async with site(echo, ssl=server_tls) as here, opened(browser, here) as (page, _):
+        assert (await page.run("() => peer.socket.url")).startswith("wss://")
+        assert await page.run("(text) => peer.ask(text)", TEXT) == TEXT
+        assert await page.run(
+            "async (size) => { const bytes = randomBytes(size); return same(await peer.ask(bytes), bytes); }", MIB
+        )
+        assert await page.run("() => peer.close(4000, 'enough')") == {"code": 4000, "reason": "", "wasClean": True}
+
+
+async def test_closes_over_tls(browser: Browser, server_tls: ssl.SSLContext) -> None:
+    async with site(ssl=server_tls) as here, browser.tabs() as tabs:
+        page = await tabs.first(here.url)
+        await page.run(OPEN)
+        await (await here.connection()).close(4000, "enough")
+        assert await page.run("() => peer.closed") == {"code": 4000, "reason": "enough", "wasClean": True}
+        await page.run(OPEN)
+        (await here.connection()).terminate()
+        assert await page.run("() => peer.closed") == {"code": 1006, "reason": "", "wasClean": False}
+        await page.run(OPEN)
+        connection = await here.connection()
+        await page.goto("about:blank")
+        await connection.wait_closed()
+        assert connection.close_code == 1001
+
+
+async def test_message_over_the_limit_over_tls(browser: Browser, server_tls: ssl.SSLContext) -> None:
+    async with site(ssl=server_tls, max_size=MIB) as here, opened(browser, here) as (page, _):
+        closed = await page.run("(size) => { peer.socket.send(randomBytes(size)); return peer.closed; }", 8 * MIB)
+        assert closed["code"] == 1009
 
 
 # ---------------------------------------------------------------------------------------------------- compression

@@ -45,7 +45,8 @@ class Node:
 
     def server(self, **settings: Any) -> ServerPeer:
         """A server; the settings are those of ``server.mjs``, all others are options of ``ws``."""
-        own = {name: settings.pop(name) for name in ("echo", "greeting", "preferred", "answers") if name in settings}
+        names = ("echo", "greeting", "preferred", "answers", "tls")
+        own = {name: settings.pop(name) for name in names if name in settings}
         return ServerPeer(self._port, role="server", options=settings, **own)
 
     def stop(self) -> None:
@@ -129,7 +130,8 @@ class ServerPeer(Peer):
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
-        self.url = f"ws://127.0.0.1:{(await self.event('listening'))['port']}"
+        scheme = "wss" if "tls" in self._what else "ws"
+        self.url = f"{scheme}://127.0.0.1:{(await self.event('listening'))['port']}"
         return self
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import bowstring
 
+from .conftest import Tls
 from .messages import LENGTHS, MIB, TEXT, large_json, repetitive_messages
 from .node import ClientPeer, Node, encoded
 
@@ -401,6 +402,17 @@ async def test_unix_socket(node: Node, tmp_path: Path) -> None:
         assert await peer.message() == TEXT
 
 
+async def test_tls(node: Node, tls: Tls) -> None:
+    async with (
+        listening(echo, ssl=tls.server_context) as here,
+        node.client(here.url.replace("ws:", "wss:"), **tls.node_client) as peer,
+    ):
+        await peer.opened()
+        await say_and_hear(peer)
+        await peer.do("close", code=4000, reason="enough")
+        assert await peer.event("close") == {"code": 4000, "reason": ""}
+
+
 # ---------------------------------------------------------------------------------------------------- compression
 
 
@@ -448,7 +460,7 @@ async def test_parameters_of_compression(
     node: Node, offer: dict[str, Any], settings: dict[str, Any], agreed: str
 ) -> None:
     compression = bowstring.Compression(threshold=0, binary=True, **settings)
-    client = {"perMessageDeflate": {"threshold": 0, **offer}}
+    client: dict[str, Any] = {"perMessageDeflate": {"threshold": 0, **offer}}
     async with listening(echo, compression=compression) as here, node.client(here.url, **client) as peer:
         parameters = (await peer.opened())["headers"]["sec-websocket-extensions"].split("; ")
         assert set(parameters) == {"permessage-deflate", *filter(None, agreed.split("; "))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 import bowstring
 
+from .conftest import Tls
 from .messages import LENGTHS, MIB, TEXT, large_json, repetitive_messages
 from .node import Node, ServerPeer, encoded
 
@@ -295,6 +297,27 @@ async def test_redirect(node: Node) -> None:
         assert (await peer.event("connection"))["url"] == "/new"
         await connection.send("hello")
         assert await connection.recv() == "hello"
+
+
+async def test_tls(node: Node, tls: Tls) -> None:
+    async with (
+        node.server(echo=True, tls=tls.node_server) as peer,
+        bowstring.connect(peer.url, ssl=tls.client_context) as connection,
+    ):
+        await peer.event("connection")
+        for message in repetitive_messages():
+            await connection.send(message)
+            assert await connection.recv() == message
+            assert await peer.message() == message
+        await connection.close(4000, "enough")
+        assert await peer.event("close") == {"code": 4000, "reason": "enough"}
+        assert connection.close_code == 4000
+
+
+async def test_certificate_that_is_not_trusted(node: Node, tls: Tls) -> None:
+    async with node.server(tls=tls.node_server) as peer:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await bowstring.connect(peer.url)
 
 
 # ---------------------------------------------------------------------------------------------------- compression
