@@ -15,6 +15,8 @@ from typing import NamedTuple, TypeAlias
 
 import pytest
 
+from bowstring.cli import main
+
 TIMEOUT = 20.0  # seconds for a command; far more than any takes
 COMMAND = [sys.executable, "-m", "bowstring"]
 
@@ -87,6 +89,19 @@ def run() -> Run:
         return Result(done.returncode, done.stdout, done.stderr.decode())
 
     return run
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Like ``run``, but in this process, which is faster; for commands that do not read stdin."""
+
+    def call(*arguments: object) -> Result:
+        capfd.readouterr()
+        status = main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return Result(status, out.encode(), err)
+
+    return call
 
 
 @pytest.fixture

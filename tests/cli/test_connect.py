@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -141,13 +142,13 @@ def test_a_message_that_is_too_big(run: Run, serving: Serving) -> None:
     assert "message is too big" in err
 
 
-def test_pings(run: Run, serving: Serving) -> None:
+def test_pings(call: Run, serving: Serving) -> None:
     async def push(ws: ServerConnection) -> None:
         while True:  # pongs come behind this
             await ws.send("x" * 1000)
             await asyncio.sleep(0)
 
-    status, out, _ = run("connect", serving(push), "--ping", 2)
+    status, out, _ = call("connect", serving(push), "--ping", 2)
     first, second, summary = out.decode().splitlines()
     assert status == 0
     assert re.fullmatch(r"[\d.]+ ms", first)
@@ -156,13 +157,13 @@ def test_pings(run: Run, serving: Serving) -> None:
 
 
 @pytest.mark.one_twin
-def test_a_pong_that_does_not_come(run: Run, serving: Serving) -> None:
+def test_a_pong_that_does_not_come(call: Run, serving: Serving) -> None:
     async def deaf(ws: ServerConnection) -> None:
         ws.transport.pause_reading()  # type: ignore[union-attr]
         await asyncio.sleep(2)
         ws.terminate()
 
-    status, _, err = run("connect", serving(deaf), "--ping", 1, "--timeout", 0.3)
+    status, _, err = call("connect", serving(deaf), "--ping", 1, "--timeout", 0.3)
     assert (status, err) == (1, "bowstring: no pong within 0.3 seconds\n")
 
 
@@ -223,22 +224,22 @@ def test_nobody_reads_stdout(serving: Serving) -> None:
         assert process.wait(20) == 141
 
 
-def test_tls(run: Run, start: Start, certificates: Certificates) -> None:
+def test_tls(run: Run, call: Run, start: Start, certificates: Certificates) -> None:
     with start(
         "serve", "--echo", "--port", 0, "-q", "--cert", certificates.server, "--key", certificates.key
     ) as program:
         url = program.line().split()[3]
         for trust in (("--cafile", certificates.ca), ("--insecure",)):
             assert run("connect", url, "-q", "--wait", 0.3, *trust, stdin=b"x").out == b"x\n"
-        status, _, err = run("connect", url)
+        status, _, err = call("connect", url)
         assert status == 1
         assert "the server's certificate is not trusted" in err
-        status, _, err = run("connect", url.replace("127.0.0.1", "localhost").replace("wss", "ws"))
+        status, _, err = call("connect", url.replace("wss", "ws"))
         assert (status, err.count("\n")) == (1, 1)
 
 
 @pytest.mark.one_twin
-def test_who_cannot_be_reached(run: Run, echo: str, certificates: Certificates) -> None:
+def test_who_cannot_be_reached(call: Run, echo: str) -> None:
     port = echo.rstrip("/").rpartition(":")[2]
     for arguments, complaint in (
         (("ws://name.invalid",), "cannot connect to name.invalid: "),
@@ -248,7 +249,7 @@ def test_who_cannot_be_reached(run: Run, echo: str, certificates: Certificates) 
         ((f"wss://127.0.0.1:{port}", "--cafile", __file__), "has no certificate in PEM format"),
         ((echo, "--origin", "https://example.com"), "the server answered HTTP 403 Forbidden: "),
     ):
-        status, out, err = run("connect", *arguments)
+        status, out, err = call("connect", *arguments)
         assert (status, out) == (1, b"")
         assert complaint in err
         assert "secret" not in err
@@ -256,33 +257,38 @@ def test_who_cannot_be_reached(run: Run, echo: str, certificates: Certificates) 
 
 
 @pytest.mark.one_twin
-def test_what_is_not_a_websocket_server(run: Run) -> None:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answers[0])
-        writer.close()
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "this is not a WebSocket server: "),
+        (b"", "this is not a WebSocket server: "),
+        (
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 8\r\n\r\n\x1b[31mno\n",
+            "the server answered HTTP 404 Not Found: \\x1b[31mno\n",
+        ),
+        (None, "no connection to 127.0.0.1:"),
+    ],
+)
+def test_what_is_not_a_websocket_server(call: Run, answer: bytes | None, complaint: str) -> None:
+    def serve_once() -> None:
+        stream, _ = listening.accept()
+        with stream:
+            while b"\r\n\r\n" not in stream.recv(65536, socket.MSG_PEEK):
+                pass
+            stream.recv(65536)
+            if answer is None:
+                given_up.wait(20)
+            else:
+                stream.sendall(answer)
 
-    async def begin() -> None:
-        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            while answers:
-                results.append(await asyncio.to_thread(run, "connect", url))
-                answers.pop(0)
-
-    answers = [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 404 Not Found\r\nContent-Length: 8\r\n\r\n\x1b[31mno\n", b""]
-    results: list[Any] = []
-    asyncio.run(begin())
-    assert all(result.status == 1 and result.err.count("\n") == 1 for result in results)
-    assert results[0].err.startswith("bowstring: this is not a WebSocket server: ")
-    assert results[1].err == "bowstring: the server answered HTTP 404 Not Found: \\x1b[31mno\n"
-
-
-@pytest.mark.one_twin
-def test_a_server_that_says_nothing(run: Run) -> None:
-    async def begin() -> Any:
-        async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            return port, await asyncio.to_thread(run, "connect", f"ws://127.0.0.1:{port}", "--timeout", 0.3)
-
-    port, result = asyncio.run(begin())
-    assert result == (1, b"", f"bowstring: no connection to 127.0.0.1:{port} within 0.3 seconds\n")
+    given_up = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = threading.Thread(target=serve_once)
+        server.start()
+        url = f"ws://127.0.0.1:{listening.getsockname()[1]}"
+        status, out, err = call("connect", url, "--timeout", 0.3 if answer is None else 20)
+        given_up.set()
+        server.join()
+    assert (status, out) == (1, b"")
+    assert err.startswith(f"bowstring: {complaint}")
+    assert err.count("\n") == 1

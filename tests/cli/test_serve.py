@@ -85,21 +85,21 @@ async def test_a_signal_ends_it_in_order(start: Start, number: signal.Signals) -
 
 @pytest.mark.one_twin
 @pytest.mark.parametrize("command", [("serve", "--echo"), ("demo",)])
-def test_a_port_in_use(run: Run, taken_port: int, command: tuple[str, ...]) -> None:
-    status, out, err = run(*command, "--port", taken_port)
+def test_a_port_in_use(call: Run, taken_port: int, command: tuple[str, ...]) -> None:
+    status, out, err = call(*command, "--port", taken_port)
     assert (status, out) == (1, b"")
     assert err == f"bowstring: cannot listen on 127.0.0.1:{taken_port}: address already in use (--port takes another)\n"
 
 
 @pytest.mark.one_twin
-def test_an_address_that_cannot_be_listened_on(run: Run) -> None:
-    status, _, err = run("serve", "--echo", "--host", "name.invalid")
+def test_an_address_that_cannot_be_listened_on(call: Run) -> None:
+    status, _, err = call("serve", "--echo", "--host", "name.invalid")
     assert status == 1
     assert err.startswith("bowstring: cannot listen on name.invalid:8765: ")
 
 
 @pytest.mark.one_twin
-def test_certificates_that_cannot_be_used(run: Run, certificates: Certificates, tmp_path: Path) -> None:
+def test_certificates_that_cannot_be_used(call: Run, certificates: Certificates, tmp_path: Path) -> None:
     missing, junk = tmp_path / "missing.pem", tmp_path / "junk.pem"
     junk.write_text("no certificate")
     for arguments, complaint in (
@@ -109,7 +109,7 @@ def test_certificates_that_cannot_be_used(run: Run, certificates: Certificates, 
         ((certificates.ca, "--key", certificates.key), "do not belong together"),
         ((certificates.server, "--key", certificates.encrypted), "is encrypted"),
     ):
-        status, _, err = run("serve", "--echo", "--cert", *arguments)
+        status, _, err = call("serve", "--echo", "--cert", *arguments)
         assert status == 1
         assert complaint in err
         assert err.count("\n") == 1
