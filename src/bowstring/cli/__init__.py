@@ -28,12 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         options = parse(arguments)
-        # A command is imported when it is called: `report` has to work where the others cannot even be imported.
+        # A command is imported when it is called, and what it needs when it is used: `report` has to work where the
+        # others cannot even be imported.
         try:
-            command = importlib.import_module(f"bowstring.cli.{options.command}")
+            status: int = importlib.import_module(f"bowstring.cli.{options.command}").run(options)
         except ImportError as exc:
             raise Failure(str(exc)) from exc
-        status: int = command.run(options)
         sys.stdout.flush()
     except Failure as failure:
         print(f"bowstring: {failure}", file=sys.stderr)
