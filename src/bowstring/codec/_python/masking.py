@@ -49,7 +49,7 @@ def read_key(masking_key: BytesLike) -> bytes:
 #: From this length on, four translations are faster than one long integer (measured: 3.11 and 3.13, x86-64).
 TRANSLATE_FROM: Final = 512
 
-#: More than this is masked in blocks, which stay in the cache from one step to the next.
+#: More than this is masked in blocks: each stays in the cache, and memory is asked for once, for the result.
 BLOCK: Final = 1 << 16
 
 
@@ -60,7 +60,10 @@ def xor(data: bytes, key: bytes) -> bytes:
         mask = (key * (size // 4 + 1))[:size]
         return (_from_bytes(data, "little") ^ _from_bytes(mask, "little")).to_bytes(size, "little")
     if size > BLOCK:
-        return b"".join([xor(data[at : at + BLOCK], key) for at in range(0, size, BLOCK)])
+        result = io.BytesIO(data)
+        for at in range(0, size, BLOCK):
+            result.write(xor(data[at : at + BLOCK], key))
+        return result.getvalue()
     masked = bytearray(data)
     for i in range(4):
         masked[i::4] = masked[i::4].translate(XOR_TABLES[key[i]])
