@@ -147,7 +147,7 @@ class ChatServer:
         path = request.path.partition("?")[0]
         if path == WEBSOCKET_PATH:
             # A seat for everybody whose name is kept, and as many again for those who are coming back.
-            if len(self._running.connections) > 2 * self.chat.limits.people:
+            if len(connection.server.connections) > 2 * self.chat.limits.people:
                 return connection.respond(503, "The chat is full.\n")
             return None
         if request.method not in {"GET", "HEAD"}:
