@@ -141,7 +141,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--twin", choices=TWINS, action="append", help="default: both, or python with BOWSTRING_NO_EXTENSIONS=1"
     )
     parser.add_argument("--peer", choices=PEERS, action="append", help="run another library instead; may be repeated")
-    parser.add_argument("--jobs", type=int, metavar="N", help="runs at a time; default: 4 with --base, otherwise 1")
+    parser.add_argument("--jobs", type=int, metavar="N", help="runs at a time; default: 4 with --base, otherwise 2")
     parser.add_argument("--install", action="store_true", help="only install wstest, and print its versions")
     return parser.parse_args(arguments)
 
@@ -172,7 +172,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     expected = {case: verdict for case, verdict in load_expected().items() if case in cases}
     tell = describe if options.peer else functools.partial(judge, expected=expected)
-    jobs = options.jobs or (4 if options.base else 1)
+    jobs = options.jobs or (4 if options.base else 2)
     print(f"{suite_versions(wstest)}; Python {platform.python_version()}; reports in {CACHE / 'reports'}", flush=True)
     try:
         failed = asyncio.run(run_all(programs, wstest, cases, jobs, tell))
