@@ -129,7 +129,13 @@ class Browser:
 
 
 class Tabs:
-    """A connection to the browser, and the tabs that are used over it."""
+    """A connection to the browser, and the tabs that are used over it.
+
+    Attributes:
+        connection: the WebSocket that all of it goes over, from the beginning of the block on.
+    """
+
+    connection: bowstring.ClientConnection
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -139,7 +145,7 @@ class Tabs:
         self._last_id = 0
 
     async def __aenter__(self) -> Self:
-        self._connection = await bowstring.connect(self._url, max_size=None)
+        self.connection = await bowstring.connect(self._url, max_size=None)
         self._reader = asyncio.create_task(self._read())
         return self
 
@@ -148,12 +154,12 @@ class Tabs:
             if self._context is not None:
                 await self.call("Target.disposeBrowserContext", browserContextId=self._context)
         finally:
-            await self._connection.close()
+            await self.connection.close()
             await self._reader
 
     async def _read(self) -> None:
         try:
-            async for text in self._connection:
+            async for text in self.connection:
                 message = json.loads(text)
                 if "id" in message:
                     answer = self._answers.pop(message["id"])
@@ -173,7 +179,7 @@ class Tabs:
         if session is not None:
             command["sessionId"] = session
         self._answers[self._last_id] = answer = asyncio.get_running_loop().create_future()
-        await self._connection.send(json.dumps(command))
+        await self.connection.send(json.dumps(command))
         message = await answer
         if "error" in message:
             raise DevToolsError(f"{method}: {message['error']['message']}")

@@ -436,12 +436,6 @@ async def test_closes_over_tls(browser: Browser, server_tls: ssl.SSLContext) -> 
         assert connection.close_code == 1001
 
 
-async def test_message_over_the_limit_over_tls(browser: Browser, server_tls: ssl.SSLContext) -> None:
-    async with site(ssl=server_tls, max_size=MIB) as here, opened(browser, here) as (page, _):
-        closed = await page.run("(size) => { peer.socket.send(randomBytes(size)); return peer.closed; }", 8 * MIB)
-        assert closed["code"] == 1009
-
-
 # ---------------------------------------------------------------------------------------------------- compression
 
 
