@@ -282,6 +282,28 @@ async def test_a_flood_leaves_others_their_turn(serving: Serving) -> None:
     assert turns >= 5000 // 128
 
 
+async def test_a_sender_leaves_others_their_turn(serving: Serving) -> None:
+    """Who sends in a loop to a peer that reads as fast gives way to the loop once in a while."""
+    turns = 0
+
+    async def handler(connection: ServerConnection) -> None:
+        nonlocal turns
+        watching = asyncio.create_task(watch())
+        for _ in range(5000):
+            await connection.send("x")
+        watching.cancel()
+
+    async def watch() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with serving(handler) as (_, port), connect(f"ws://127.0.0.1:{port}/") as connection:
+        assert [message async for message in connection] == ["x"] * 5000
+    assert turns >= 5000 // 128
+
+
 # ---------------------------------------------------------------------- sending
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
-#: After so many messages taken without waiting, recv() lets the loop's other tasks have a turn.
+#: After so many messages taken or sent without waiting, the loop's other tasks get a turn.
 _TURN = 128
 
 
@@ -36,13 +36,14 @@ class Connection(StreamConnection):
             await connection.send(message)
     """
 
-    __slots__ = ("_fragmented", "_id", "_reader", "_subprotocol", "_taken_in_turn", "_was_read")
+    __slots__ = ("_fragmented", "_id", "_reader", "_sent_in_turn", "_subprotocol", "_taken_in_turn", "_was_read")
 
     def __init__(self, options: Options, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(options, loop)
         self._reader: asyncio.Future[None] | None = None  # of the recv() that waits
         self._was_read = False  # whether anybody ever called recv()
         self._taken_in_turn = 0
+        self._sent_in_turn = 0
         self._fragmented: asyncio.Future[None] | None = None  # while a fragmented message is being sent
         self._subprotocol: str | None = None
         self._id: uuid.UUID | None = None
@@ -175,15 +176,21 @@ class Connection(StreamConnection):
                 self._flush_soon()
                 return
             self._flush()
-            if self._writing_paused or self.transport.is_closing():
-                await self._drained()
+            await self._sent()
         else:
             await self._send_fragments(message, text, compress)  # type: ignore[arg-type]  # it is an iterable
 
-    async def _drained(self) -> None:
-        if self.transport.is_closing():
-            await asyncio.sleep(0)  # the stream is gone: whoever sends in a loop has to let the loop say so
-        await self._writable()
+    async def _sent(self) -> None:
+        """Waits for room in the write buffer; where there is some, lets other tasks have a turn once in a while."""
+        self._sent_in_turn += 1
+        if self._writing_paused:
+            await self._writable()
+        elif self._sent_in_turn >= _TURN:
+            # Also for who sends in a loop to a stream that is gone: it is the loop that says so.
+            await asyncio.sleep(0)
+        else:
+            return
+        self._sent_in_turn = 0
         if self._lost:
             raise self._protocol.closed()
 
@@ -221,8 +228,7 @@ class Connection(StreamConnection):
     async def _send_fragment(self, data: Data, fin: bool, text: bool | None, compress: bool | None) -> None:
         self._protocol.send_fragment(data, fin=fin, text=text, compress=compress)
         self._flush()
-        if self._writing_paused or self.transport.is_closing():
-            await self._drained()
+        await self._sent()
 
     async def ping(self, data: Data | None = None) -> asyncio.Future[float]:
         """Sends a ping (RFC 6455 §5.5.2).
