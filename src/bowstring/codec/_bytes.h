@@ -13,8 +13,8 @@ static inline void bow_borrow(Py_buffer *view, PyObject *bytes)
     view->len = bytes == NULL ? 0 : PyBytes_GET_SIZE(bytes);
 }
 
-/* A payload that arrives is a bytes object, or a str object whose memory takes it as if it were ASCII (is it not, the
- * str is decoded from there and thrown away). Nobody else has a reference to it yet. */
+/* A payload that arrives is a bytes object, or a str object whose memory takes it as if it were ASCII; when it is not,
+ * the text is decoded from there, and that str thrown away. Nobody else has a reference to it yet. */
 static inline uint8_t *bow_payload_data(PyObject *payload)
 {
     return PyBytes_CheckExact(payload) ? (uint8_t *)PyBytes_AS_STRING(payload) : PyUnicode_1BYTE_DATA(payload);
