@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import pickle
 from typing import Any
 
@@ -221,6 +222,12 @@ class TestExtensions:
     )
     def test_parse(self, value: str, extensions: Any) -> None:
         assert parse_extensions(value) == extensions
+
+    def test_every_order_of_kinds_of_parameters(self) -> None:
+        kinds = {"": None, "=token": "token", '="quoted"': "quoted"}
+        for chosen in itertools.product(kinds, repeat=4):
+            value = "x" + "".join(f"; a{kind}" for kind in chosen)
+            assert parse_extensions(value) == [("x", [("a", kinds[kind]) for kind in chosen])]
 
     @pytest.mark.parametrize(
         "value",

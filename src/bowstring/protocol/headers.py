@@ -202,8 +202,11 @@ _SEPARATORS = r"[ \t,]*+"
 _TOKEN = rf"[{_TCHAR}]++"
 _PRODUCT = rf"{_TOKEN}(?:/{_TOKEN})?+"
 # RFC 6455 §9.1: a quoted value has to be a token too, once it is unescaped.
-_PARAMETER = rf"({_TOKEN})(?:[ \t]*+=[ \t]*+(?:({_TOKEN})|\"((?:\\?+[{_TCHAR}])++)\"))?+"
-_EXTENSION = rf"({_TOKEN})((?:[ \t]*+;[ \t]*+{_PARAMETER})*+)"
+_QUOTED = rf"(?:\\?+[{_TCHAR}])++"
+_EQUALS = r"[ \t]*+=[ \t]*+"
+_PARAMETER = rf"{_TOKEN}(?:{_EQUALS}(?:{_TOKEN}|\"{_QUOTED}\"))?+"
+_PARAMETERS = rf"(?:[ \t]*+;[ \t]*+{_PARAMETER})*+"
+_EXTENSION = rf"{_TOKEN}{_PARAMETERS}"
 
 
 def _list_of(element: str) -> re.Pattern[str]:
@@ -213,8 +216,10 @@ def _list_of(element: str) -> re.Pattern[str]:
 _find_separators = re.compile(_SEPARATORS).match
 _tokens = _list_of(_TOKEN), re.compile(_TOKEN)
 _products = _list_of(_PRODUCT), re.compile(_PRODUCT)
-_extensions = _list_of(_EXTENSION), re.compile(_EXTENSION)
-_find_parameters = re.compile(_PARAMETER).findall
+# Groups that are captured stand outside of what is repeated: CPython loses count of those that are tried inside of a
+# possessive repetition, and raises SystemError.
+_extensions = _list_of(_EXTENSION), re.compile(rf"({_TOKEN})({_PARAMETERS})")
+_find_parameters = re.compile(rf"({_TOKEN})(?:{_EQUALS}(?:({_TOKEN})|\"({_QUOTED})\"))?").findall
 
 
 def _check_list(whole: re.Pattern[str], value: str) -> None:
