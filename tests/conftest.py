@@ -75,7 +75,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
             _, left = await asyncio.wait(left, timeout=1)
         assert not left, f"tasks left over: {left}"
 
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=pyfuncitem.funcargs.get("loop_factory")) as runner:
         runner.run(body())
     return True
 

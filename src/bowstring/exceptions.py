@@ -240,7 +240,7 @@ class ConnectionClosed(BowstringError):
 
 
 class ConnectionClosedOK(ConnectionClosed):
-    """The connection ended as it should: Close 1000 or 1001, or one without a code, in both directions."""
+    """The connection ended as it should: the peer's Close has 1000, 1001 or no code, and so has ours if we sent one."""
 
 
 class ConnectionClosedError(ConnectionClosed):

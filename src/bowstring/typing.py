@@ -31,7 +31,10 @@ class Close(NamedTuple):
     reason: str = ""
 
     def __str__(self) -> str:
-        return f"{self.code} ({self.reason})" if self.reason else str(int(self.code))
+        if not self.reason:
+            return str(int(self.code))
+        # The reason is the peer's: what is not printable stays escaped in logs and terminals.
+        return f"{int(self.code)} ({self.reason if self.reason.isprintable() else repr(self.reason)[1:-1]})"
 
 
 __all__ = ["BytesLike", "Close", "Data", "ExtensionParameters", "Message"]

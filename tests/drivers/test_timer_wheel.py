@@ -17,6 +17,7 @@ class Clock:
     def __init__(self) -> None:
         self.time = 1000.0
         self.handles: list[Handle] = []
+        self.errors: list[Exception] = []
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Handle:
         handle = Handle(self, when, callback)
@@ -48,7 +49,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def wheel(clock: Clock) -> TimerWheel:
-    return TimerWheel(lambda: clock.time, clock.call_at, resolution=0.05)
+    return TimerWheel(lambda: clock.time, clock.call_at, clock.errors.append, resolution=0.05)
 
 
 @pytest.mark.parametrize("delay", [0, 0.01, 0.05, 0.1, 1, 20, 3600])
@@ -101,6 +102,28 @@ def test_cancelled_by_another_of_its_slot(clock: Clock, wheel: TimerWheel) -> No
     ]
     clock.advance(2)
     assert len(fired) == 1
+
+
+def test_one_that_raises_takes_nothing_from_the_others(clock: Clock, wheel: TimerWheel) -> None:
+    fired: list[int] = []
+
+    def fail() -> None:
+        raise RuntimeError("in a callback")
+
+    for number in range(3):
+        wheel.call_later(1, lambda number=number: fired.append(number))  # type: ignore[misc]
+        wheel.call_later(1, fail)
+    wheel.call_later(2, lambda: fired.append(3))
+    clock.advance(3)
+    assert sorted(fired) == [0, 1, 2, 3]
+    assert list(map(str, clock.errors)) == ["in a callback"] * 3
+
+
+def test_setting_and_cancelling_leaves_nothing_behind(clock: Clock, wheel: TimerWheel) -> None:
+    wheel.call_later(1, lambda: None)
+    for _ in range(1000):
+        wheel.call_later(20, lambda: None).cancel()
+    assert len(wheel._due) == 2 and len(wheel) == 1
 
 
 def test_set_again_from_its_own_callback(clock: Clock, wheel: TimerWheel) -> None:

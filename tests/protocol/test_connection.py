@@ -167,6 +167,15 @@ def test_a_reused_buffer() -> None:
     assert taken(connection) == ["one", "two"]
 
 
+def test_text_that_cannot_be_encoded_takes_nothing_along() -> None:
+    connection = server()
+    connection.send("before")
+    with pytest.raises(UnicodeEncodeError):
+        connection.send("\ud800")
+    connection.send("after")
+    assert sent(connection) == ["before", "after"]
+
+
 def test_what_is_queued_is_counted() -> None:
     connection = server()
     connection.send("é")
@@ -344,6 +353,20 @@ def test_the_end_of_the_stream_without_a_close() -> None:
     assert sent(connection) == ["reply"]
     assert connection.hang_up is HangUp.CLOSE and connection.close_code == 1006 and connection.close_reason == ""
     assert str(connection.closed()) == "no Close frame received or sent"
+
+
+def test_fragments_count_in_the_queue_though_they_are_empty() -> None:
+    connection = server(extensions=(Reverse(),))
+    connection.receive_data(frame(Opcode.TEXT, b"", rsv=RSV2, fin=False))
+    connection.receive_data(frame(Opcode.CONTINUATION, b"", fin=False) * 998 + frame(Opcode.CONTINUATION, b""))
+    assert [len(message) for message in connection.messages] == [64 * 999]
+
+
+@pytest.mark.parametrize("by", ["local", "remote"])
+def test_who_has_reset_the_stream(by: Any) -> None:
+    connection = server()
+    connection.receive_reset(by=by)
+    assert connection.closed_by == by
 
 
 def test_a_reset_leaves_what_was_received() -> None:

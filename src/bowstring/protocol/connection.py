@@ -104,6 +104,7 @@ class Connection:
         close_rcvd, close_sent: the Close of either side, once there is one.
         closed_by: who ended the connection first: ``"local"``, ``"remote"``, or ``None`` while it is open.
         error: what broke the connection, if something did.
+        cost: what taking a message comes to, beside a plain one's 1: extensions may have to unpack it.
     """
 
     __slots__ = (
@@ -123,6 +124,7 @@ class Connection:
         "close_rcvd",
         "close_sent",
         "closed_by",
+        "cost",
         "error",
         "hang_up",
         "messages",
@@ -164,6 +166,7 @@ class Connection:
         )
         self._assembly = Assembly(extensions, max_message_size, decode)
         self._pack_all = any(extension.all_messages for extension in extensions)
+        self.cost = 16 if extensions else 1
         self._masking_keys = masking_keys
         self._extensions = tuple(extensions)
         self._incoming = True  # whether what arrives is still looked at
@@ -197,15 +200,16 @@ class Connection:
         if self.state is not State.OPEN:  # else finish() hangs up, after the replies
             self._hang_up(HangUp.CLOSE)
 
-    def receive_reset(self, error: BaseException | None = None) -> None:
+    def receive_reset(self, error: BaseException | None = None, *, by: Literal["local", "remote"] = "remote") -> None:
         """The stream is gone in both directions. What was received before can still be taken.
 
         Args:
             error: what the operating system said of it, or what made this side give up.
+            by: which side has reset it.
         """
         if self.error is None and self.close_rcvd is None:
             self.error = error
-        self._end_incoming(self.closed_by or "remote", None)
+        self._end_incoming(by, None)
         self._owed = None
         self._eof = True
         self.output.clear()
@@ -325,7 +329,8 @@ class Connection:
             raise ValueError("a fragmented message is being sent: it must end first")
         kind = type(data)
         if (kind is str or kind is bytes) and text is None and not self._extensions:
-            self.output.append(data)  # type: ignore[arg-type]
+            # What is beyond ASCII is encoded now: whoever sends a lone surrogate is to be told, not whoever flushes.
+            self.output.append(data if kind is bytes or data.isascii() else data_frame(data, None))  # type: ignore[arg-type, union-attr]
             return
         self._send_frame(data_frame(data, text), compress)
 
@@ -476,10 +481,10 @@ class Connection:
         output = self.output
         if not output:
             return b""
+        keys = None if self._masking_keys is None else self._masking_keys(len(output))
+        data = codec.encode_frames(output, masking_keys=keys)
         self.output = []
-        if self._masking_keys is None:
-            return codec.encode_frames(output)
-        return codec.encode_frames(output, masking_keys=self._masking_keys(len(output)))
+        return data
 
     # ------------------------------------------------------------------ how it ended
 

@@ -23,13 +23,16 @@ _CONTINUATION, _TEXT, _BINARY = int(Opcode.CONTINUATION), int(Opcode.TEXT), int(
 class PackedMessage:
     """A message that extensions have yet to unpack: it waits for its turn in the receive queue as it came in."""
 
-    __slots__ = ("frames",)
+    __slots__ = ("_size", "frames")
 
     def __init__(self, frames: list[Frame]) -> None:
         self.frames = frames
+        # Frames are objects, empty ones too: what limits the queue has to see them.
+        self._size = sum(len(frame.payload) for frame in frames) + 64 * (len(frames) - 1)
 
     def __len__(self) -> int:
-        return sum(len(frame.payload) for frame in self.frames)
+        """Roughly the bytes that it takes in the queue."""
+        return self._size
 
 
 class Assembly:

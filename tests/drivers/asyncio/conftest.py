@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeAlias
 
@@ -45,3 +46,9 @@ def reading_paused(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
     monkeypatch.setattr(StreamConnection, "_pause_reading", paused)
     return event
+
+
+@pytest.fixture(params=["asyncio", "uvloop"] if importlib.util.find_spec("uvloop") else ["asyncio"], autouse=True)
+def loop_factory(request: pytest.FixtureRequest) -> Any:
+    """Every test runs on asyncio's loop and, where there is one, on uvloop."""
+    return importlib.import_module(request.param).new_event_loop

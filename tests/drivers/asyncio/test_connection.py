@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import gc
+import socket
 import ssl
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -165,6 +168,49 @@ async def test_a_handler_that_ends_with_its_connection_is_no_failure(
     assert "failed" not in caplog.text
 
 
+async def test_a_group_of_tasks_that_ends_with_the_connection_is_no_failure(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(connection: ServerConnection) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(connection.recv())
+
+    async with serving(handler) as (_, port):
+        connection = await connect(f"ws://127.0.0.1:{port}/")
+        connection.terminate()
+        await connection.wait_closed()
+    assert "failed" not in caplog.text
+
+
+async def test_a_handler_that_is_not_cancelled_itself_has_failed(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(connection: ServerConnection) -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    async with serving(handler) as (_, port), connect(f"ws://127.0.0.1:{port}/") as connection:
+        with pytest.raises(ConnectionClosedError) as caught:
+            await connection.recv()
+        assert caught.value.code == 1011
+    assert "connection handler failed" in caplog.text
+
+
+async def test_what_a_peer_says_cannot_forge_a_line_of_the_log(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(connection: ServerConnection) -> None:
+        await connection.recv()
+
+    caplog.set_level("DEBUG", "bowstring.server")
+    async with serving(handler) as (_, port):
+        connection = await connect(f"ws://127.0.0.1:{port}/")
+        await connection.close(4000, "bye\nERROR forged \x1b[31m")
+    assert "bye\\nERROR forged \\x1b[31m" in caplog.text
+    assert "\nERROR forged" not in caplog.text
+
+
 async def test_the_server_goes_away(serving: Serving) -> None:
     async with serving() as (server, port):
         connection = await connect(f"ws://127.0.0.1:{port}/")
@@ -183,7 +229,49 @@ async def test_closing_the_server_can_leave_connections_open(serving: Serving) -
         server.close(close_connections=False)
         await connection.send("still here")
         assert await connection.recv() == "still here"
-        await connection.close()
+        server.close(code=1012, reason="no longer")
+        with pytest.raises(ConnectionClosedError) as caught:
+            await connection.recv()
+        assert (caught.value.code, caught.value.reason) == (1012, "no longer")
+
+
+async def test_a_wrong_code_is_refused_when_the_server_is_closed(serving: Serving) -> None:
+    async with serving() as (server, port):
+        with pytest.raises(ValueError, match="code must be"):
+            server.close(code=1006)
+        assert server.is_serving
+        await (await connect(f"ws://127.0.0.1:{port}/")).close()
+
+
+async def test_closing_the_server_ends_openings(serving: Serving) -> None:
+    async with serving(open_timeout=None) as (server, port):
+        silent = await asyncio.open_connection("127.0.0.1", port)
+        rejected = await asyncio.open_connection("127.0.0.1", port)
+        rejected[1].write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await rejected[0].read()).startswith(b"HTTP/1.1 426 ")
+        server.close()
+        await server.wait_closed()
+        for _, writer in (silent, rejected):
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+async def test_the_time_for_opening_is_not_renewed_after_the_tls_handshake(
+    serving: Serving, tls: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    async with serving(ssl=tls[0], open_timeout=1) as (_, port):
+        started = time.monotonic()
+        with socket.create_connection(("127.0.0.1", port)) as plain:
+            await asyncio.sleep(0.8)
+            await asyncio.to_thread(_wrap_and_wait, plain, tls[1])
+        assert 1 <= time.monotonic() - started < 1.8
+
+
+def _wrap_and_wait(plain: socket.socket, context: ssl.SSLContext) -> None:
+    with context.wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=True) as secure:
+        with contextlib.suppress(ConnectionError):
+            assert secure.recv(1) == b""
 
 
 async def test_both_close_at_the_same_time(serving: Serving) -> None:
@@ -330,10 +418,45 @@ async def test_iterables_go_in_fragments(serving: Serving) -> None:
             ((b"a", b"b", b"c"), b"abc"),
             (iter(["only"]), "only"),
             (pieces(), "aß🎻"),
-            ([], b""),
         ):
             await connection.send(fragments)
             assert await connection.recv() == whole
+
+
+async def test_an_empty_iterable_sends_nothing(serving: Serving) -> None:
+    async with serving() as (_, port), connect(f"ws://127.0.0.1:{port}/") as connection:
+        await connection.send([])
+        await connection.send("after")
+        assert await connection.recv() == "after"
+
+
+async def test_an_iterable_that_begins_with_what_cannot_be_sent_leaves_the_connection_open(serving: Serving) -> None:
+    async with serving() as (_, port), connect(f"ws://127.0.0.1:{port}/") as connection:
+        with pytest.raises(TypeError):
+            await connection.send([1, 2])  # type: ignore[list-item]
+        await connection.send("after")
+        assert await connection.recv() == "after"
+
+
+async def test_who_waits_behind_a_fragmented_message_is_told_of_the_end(serving: Serving) -> None:
+    async def pieces() -> AsyncIterator[str]:
+        yield "one"
+        yield "two"
+        await asyncio.Event().wait()
+
+    async with serving() as (_, port):
+        connection = await connect(f"ws://127.0.0.1:{port}/")
+        fragmented = asyncio.create_task(connection.send(pieces()))
+        await (await connection.ping())
+        waiting = asyncio.create_task(connection.send("behind"))
+        await asyncio.sleep(0)
+        connection.terminate()
+        with pytest.raises(ConnectionClosedError):
+            await waiting
+        assert connection.closed_by == "local"
+        fragmented.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await fragmented
 
 
 async def test_a_fragmented_message_stays_whole(serving: Serving) -> None:
@@ -449,6 +572,29 @@ async def test_tls(serving: Serving, tls: tuple[ssl.SSLContext, ssl.SSLContext])
         assert connection.close_code == 1000
         with pytest.raises(ssl.SSLCertVerificationError):
             await connect(f"wss://localhost:{port}/")
+
+
+async def test_a_broken_rule_over_tls(
+    serving: Serving, tls: tuple[ssl.SSLContext, ssl.SSLContext], caplog: pytest.LogCaptureFixture
+) -> None:
+    ended: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def handler(connection: ServerConnection) -> None:
+        address = connection.remote_address
+        with pytest.raises(ConnectionClosedError, match="reserved opcode"):
+            await connection.recv()
+        await connection.wait_closed()
+        ended.set_result((address, connection.remote_address))
+
+    async with serving(handler, ssl=tls[0]) as (_, port):
+        connection = await connect(f"wss://localhost:{port}/", ssl=tls[1])
+        connection.transport.write(b"\x83\x80abcd")
+        with pytest.raises(ConnectionClosedError, match="received 1002"):
+            await connection.recv()
+        await connection.wait_closed()
+        before, after = await ended
+        assert before == after is not None
+    assert not caplog.records
 
 
 async def test_unix_sockets(tmp_path: Any) -> None:

@@ -22,13 +22,15 @@ def check_number(name: str, value: Any, *, minimum: float = 0, optional: bool = 
     if not isinstance(value, kind) or isinstance(value, bool):
         wanted = ("an int" if integer else "a number") + (" or None" if optional else "")
         raise TypeError(f"{name} must be {wanted}, not {type(value).__name__!r}")
-    if math.isnan(value) or value < minimum:
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, not {value}" + ("; None is no limit" if optional else ""))
+    if value < minimum:
         raise ValueError(f"{name} must be at least {minimum:g}, not {value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a connection behaves once it is open; shared by all connections of one server.
+    """How a connection behaves; shared by all connections of one server.
 
     Attributes:
         open_timeout: seconds for the whole opening handshake; ``None`` waits forever. So do the others.

@@ -40,33 +40,38 @@ class TimerWheel:
         now: the clock, in seconds.
         call_at: has ``callback`` called at a time of that clock, and returns something with ``cancel()``
             (``loop.call_at``).
+        report: called with what a callback raises; the other timeouts are not to suffer from it.
         resolution: the length of a slot in seconds.
     """
 
-    __slots__ = ("_call_at", "_due", "_now", "_resolution", "_slots", "_wakeup", "_wakeup_slot")
+    __slots__ = ("_call_at", "_due", "_live", "_now", "_report", "_resolution", "_slots", "_wakeup", "_wakeup_slot")
 
     def __init__(
         self,
         now: Callable[[], float],
         call_at: Callable[[float, Callable[[], None]], _Wakeup],
+        report: Callable[[Exception], None],
         resolution: float = 0.05,
     ) -> None:
         self._now = now
         self._call_at = call_at
+        self._report = report
         self._resolution = resolution
-        self._slots: dict[int, set[Timer]] = {}
-        self._due: list[int] = []  # a heap of the slots' numbers; those of emptied slots stay until they are due
+        self._slots: dict[int, set[Timer]] = {}  # emptied ones stay until they are due: they may be filled again
+        self._due: list[int] = []  # a heap of their numbers
+        self._live = 0
         self._wakeup: _Wakeup | None = None
         self._wakeup_slot = 0
 
     def __len__(self) -> int:
         """How many timeouts are set."""
-        return sum(map(len, self._slots.values()))
+        return self._live
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
-        """Has ``callback`` called after ``delay`` seconds. It must not raise."""
+        """Has ``callback`` called after ``delay`` seconds."""
         slot = int((self._now() + delay) / self._resolution) + 1
         timer = Timer(self, slot, callback)
+        self._live += 1
         timers = self._slots.get(slot)
         if timers is None:
             self._slots[slot] = {timer}
@@ -77,19 +82,15 @@ class TimerWheel:
         return timer
 
     def _discard(self, timer: Timer, slot: int) -> None:
-        timers = self._slots.get(slot)
-        if timers is not None:
+        self._live -= 1
+        if timers := self._slots.get(slot):
             timers.discard(timer)
-            if not timers:
-                del self._slots[slot]
-                if not self._slots:
-                    self._disarm()
+        if not self._live:
+            self._disarm()
 
     def _arm(self) -> None:
         """Sees to it that the loop wakes us for the nearest slot."""
-        while self._due and self._due[0] not in self._slots:
-            heapq.heappop(self._due)
-        if not self._due:
+        if not self._live:
             self._disarm()
         elif self._wakeup is None or self._due[0] < self._wakeup_slot:
             if self._wakeup is not None:
@@ -99,6 +100,7 @@ class TimerWheel:
 
     def _disarm(self) -> None:
         """An idle wheel leaves nothing behind in the loop."""
+        self._slots.clear()
         self._due.clear()
         if self._wakeup is not None:
             self._wakeup.cancel()
@@ -108,8 +110,13 @@ class TimerWheel:
         self._wakeup = None
         current = max(int(self._now() / self._resolution), self._wakeup_slot)
         while self._due and self._due[0] <= current:
-            for timer in self._slots.pop(heapq.heappop(self._due), ()):
+            for timer in self._slots.pop(heapq.heappop(self._due)):
                 callback, timer._callback = timer._callback, None
-                if callback is not None:  # not cancelled by one that fired before it
+                if callback is None:  # cancelled by one that fired before it
+                    continue
+                self._live -= 1
+                try:
                     callback()
+                except Exception as error:
+                    self._report(error)
         self._arm()

@@ -62,9 +62,8 @@ class ClientConnection(Connection):
             masking_keys=masking_keys.take,
         )
         self._open(protocol, reader.trailing)
-        self.transport.resume_reading()
-        if self._lost:  # between the response and now
-            protocol.receive_reset()
+        if not self._lost:
+            self.transport.resume_reading()
 
     def _opening_received(self, data: bytes) -> None:
         if self._response_reader is None or self._head.done():
@@ -125,7 +124,8 @@ class connect:
         ssl: a context for wss; the system's certificates and a check of the host name if not given.
         server_hostname: the name to check the certificate against, if it is not the URI's host.
         unix_path: connects to a unix socket instead of the URI's host.
-        max_redirects: how many redirects are followed; none from wss to ws, and no credentials go to another origin.
+        max_redirects: how many redirects are followed; none from wss to ws, none with ``sock``, and none to another
+            origin with ``unix_path`` or ``server_hostname``. No additional headers go to another origin.
         open_timeout, close_timeout, write_timeout, finish_delay, ping_interval, ping_timeout, max_size, max_fragments,
             max_queue, write_limit, decode, logger: see :class:`Options <bowstring.drivers._shared.options.Options>`.
         kwargs: for ``loop.create_connection``: ``sock``, ``local_addr``, ``happy_eyeballs_delay`` …
@@ -236,10 +236,14 @@ class connect:
                 return await self._open(uri, headers)
             except InvalidStatus as error:
                 redirect = Redirect.of(uri, error.response)
-                if redirect is None or followed == self._max_redirects == 0:
+                if redirect is None or followed == self._max_redirects == 0 or "sock" in self._kwargs:
                     raise
                 uri = redirect.uri
                 if not redirect.same_origin:
+                    if self._unix_path is not None or self._server_hostname is not None:
+                        raise ResponseRejected(
+                            Violation.REDIRECT, "to another origin, with unix_path or server_hostname given"
+                        ) from None
                     headers = Headers()  # any of them may be a credential
         raise ResponseRejected(Violation.REDIRECT, f"more than {self._max_redirects} of them")
 
@@ -256,7 +260,8 @@ class connect:
         elif "sock" in kwargs:
             await loop.create_connection(lambda: connection, **kwargs)
         else:
-            kwargs.setdefault("happy_eyeballs_delay", 0.25)
+            if isinstance(loop, asyncio.BaseEventLoop):  # uvloop does not know it
+                kwargs.setdefault("happy_eyeballs_delay", 0.25)
             await loop.create_connection(lambda: connection, uri.host, uri.port, **kwargs)
         try:
             await connection._shake_hands()

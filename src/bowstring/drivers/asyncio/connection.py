@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from types import TracebackType
@@ -60,12 +61,12 @@ class Connection(StreamConnection):
 
         Args:
             decode: ``True`` gives ``str`` and ``False`` gives ``bytes`` whatever the message's type; ``None`` gives
-                ``str`` for text and ``bytes`` for binary.
+                ``str`` for text and ``bytes`` for binary, or ``bytes`` for both with the option ``decode=False``.
 
         Raises:
             ConnectionClosed: the connection has ended and all messages received before have been taken.
             ConcurrencyError: another call is waiting.
-            UnicodeDecodeError: ``decode=True``, and a binary message is not UTF-8.
+            UnicodeDecodeError: ``decode=True``, and a binary message is not UTF-8; it has been taken.
         """
         message = self._take()
         if message is None:
@@ -100,8 +101,9 @@ class Connection(StreamConnection):
         self._was_read = True
         if not protocol.messages or self._taken_in_turn >= _TURN:
             return None
-        self._taken_in_turn += 1
         message = protocol.take()
+        # Large ones, and those that have to be unpacked first, take a larger part of the turn.
+        self._taken_in_turn += protocol.cost + (0 if message is None else len(message) >> 13)
         if self._reading_paused or protocol.ended:
             self._make_room()
         return message
@@ -133,8 +135,8 @@ class Connection(StreamConnection):
         reader = self._reader
         if reader is not None and not reader.done():
             reader.set_result(None)
-        if self._protocol.ended and (not self._was_read or (reader is not None and not self._protocol.messages)):
-            self._meet_end()  # nobody has to be waited for: no reader, or one who is here already
+        if self._protocol.ended and not self._protocol.messages and (reader is not None or not self._was_read):
+            self._meet_end()  # nobody has to be waited for: the reader is here already, or there is none
 
     def _meet_end(self) -> None:
         """The reader has taken everything, or there is none: what is owed to the peer can go."""
@@ -157,7 +159,7 @@ class Connection(StreamConnection):
 
         Args:
             message: ``str`` goes as text, any C-contiguous buffer as binary. An iterable, or an async one, of these
-                goes as one message in fragments, each sent as it comes.
+                goes as one message in fragments, each sent as it comes; nothing is sent for an empty one.
             text: ``True`` sends a buffer as text (it must hold UTF-8), ``False`` a ``str`` as binary.
             compress: whether to compress it; ``None`` leaves it to the settings. Without effect where compression
                 was not negotiated.
@@ -167,7 +169,7 @@ class Connection(StreamConnection):
             TypeError: a type that cannot be sent; a ``dict``, because its keys alone are hardly meant.
         """
         protocol = self._ready_protocol()
-        while self._fragmented is not None:
+        while self._fragmented is not None and protocol.state is State.OPEN:
             await asyncio.shield(self._fragmented)
         if isinstance(message, (str, bytes, bytearray, memoryview)) or not _is_iterable(message):
             protocol.send(message, text=text, compress=compress)  # type: ignore[arg-type]  # or a TypeError
@@ -206,11 +208,11 @@ class Connection(StreamConnection):
             previous: Data | None = None
             async for fragment in _aiter(fragments):
                 if previous is not None:
-                    started = True
                     await self._send_fragment(previous, False, text, compress)
+                    started = True
                 previous = fragment
-            started = True
-            await self._send_fragment(b"" if previous is None else previous, True, text, compress)
+            if previous is not None:
+                await self._send_fragment(previous, True, text, compress)
         except BaseException:
             # RFC 6455 §5.4: a message cannot be given up half-way but with the connection. An error is not hidden
             # behind a message that looks whole.
@@ -223,7 +225,13 @@ class Connection(StreamConnection):
             raise
         finally:
             fragmented, self._fragmented = self._fragmented, None
-            fragmented.set_result(None)
+            if not fragmented.done():
+                fragmented.set_result(None)
+
+    def _wake_writers(self) -> None:
+        super()._wake_writers()
+        if self._fragmented is not None and not self._fragmented.done() and self.state is not State.OPEN:
+            self._fragmented.set_result(None)  # who waits for the end of a fragmented message need not any more
 
     async def _send_fragment(self, data: Data, fin: bool, text: bool | None, compress: bool | None) -> None:
         self._protocol.send_fragment(data, fin=fin, text=text, compress=compress)
@@ -248,9 +256,9 @@ class Connection(StreamConnection):
         """
         self._ready_protocol()
         if data is None:
-            payload = uuid.uuid4().bytes[:4]
+            payload = os.urandom(4)
             while self._pings and payload in self._pings:
-                payload = uuid.uuid4().bytes[:4]
+                payload = os.urandom(4)
         else:
             payload = data.encode() if isinstance(data, str) else bytes(data)
         return self._send_ping(payload)
@@ -344,23 +352,27 @@ class Connection(StreamConnection):
     @property
     def local_address(self) -> Any:
         """This side's address: ``(host, port)``, with two more for IPv6, or the path of a unix socket."""
+        if self._tls_addresses is not None:
+            return self._tls_addresses[0]
         return self.transport.get_extra_info("sockname") if self.transport is not None else None
 
     @property
     def remote_address(self) -> Any:
         """The peer's address, as above."""
+        if self._tls_addresses is not None:
+            return self._tls_addresses[1]
         return self.transport.get_extra_info("peername") if self.transport is not None else None
 
     @property
     def close_code(self) -> int | None:
-        """The peer's close code; 1005 for an empty Close, 1006 when none came; ``None`` while it is open."""
+        """The peer's close code, from when its Close has come; 1005 for an empty one; 1006 when it ended without."""
         if self._protocol is None:
             return CloseCode.ABNORMAL_CLOSURE if self._lost else None
         return self._protocol.close_code
 
     @property
     def close_reason(self) -> str | None:
-        """The peer's close reason; ``None`` while it is open."""
+        """The peer's close reason, from when its Close has come; ``None`` before."""
         if self._protocol is None:
             return "" if self._lost else None
         return self._protocol.close_reason

@@ -29,7 +29,11 @@ class LoopResources:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         # As a view: asyncio's TLS fills a buffer in pieces, and a slice of a bytearray would be a copy.
         self.read_buffer = memoryview(bytearray(READ_SIZE))
-        self.wheel = TimerWheel(loop.time, loop.call_at)
+        self.wheel = TimerWheel(
+            loop.time,
+            loop.call_at,
+            lambda error: loop.call_exception_handler({"message": "a timeout of bowstring failed", "exception": error}),
+        )
         self.compression_pool = CompressionPool()
 
     @classmethod

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from bowstring.constants import CloseCode, State
 from bowstring.drivers._shared.compression import CompressionOption, server_factories
 from bowstring.drivers._shared.options import Options
+from bowstring.protocol.close import check_close
 from bowstring.protocol.extensions.base import ServerExtensionFactory
 from bowstring.protocol.handshake.origins import Origins
 from bowstring.protocol.handshake.server import SERVER_HEADER, ServerHandshake
@@ -91,8 +92,8 @@ class Server:
         """Serves until :meth:`close` is called or this is cancelled; then closes, and waits until all is closed.
 
         Args:
-            handle_signals: whether SIGINT and SIGTERM call :meth:`close`. Only in the main thread, and not on the
-                event loops of Windows, where Ctrl-C cancels instead.
+            handle_signals: whether SIGINT and SIGTERM call :meth:`close`; a second one ends what is still going on.
+                Only in the main thread, and not on the event loops of Windows, where Ctrl-C cancels instead.
         """
         handled = self._handle_signals() if handle_signals else ()
         try:
@@ -108,12 +109,31 @@ class Server:
         """Stops accepting, and closes the connections. Returns at once; :meth:`wait_closed` waits for the end.
 
         Args:
-            close_connections: whether open connections get a Close; otherwise they go on until they end.
+            close_connections: whether open connections get a Close; otherwise they go on until they end, or until
+                this is called again.
             code, reason: of that Close.
+
+        Raises:
+            TypeError, ValueError: code or reason do not fit.
         """
+        check_close(code, reason)
         if self._closing is None:
-            self._closing = asyncio.get_running_loop().create_task(self._close(close_connections, code, reason))
+            self._asyncio_server.close()
+            self._closing = asyncio.get_running_loop().create_task(self._wait_for_all())
             self._close_called.set()
+        for connection in list(self._connections):
+            if connection.state is State.CONNECTING:
+                if not connection.is_being_answered:
+                    connection.terminate()
+            elif close_connections:
+                connection._close(code, reason)
+
+    def _terminate(self) -> None:
+        """Ends at once what is still going on."""
+        for connection in list(self._connections):
+            connection.terminate()
+        for task in self._tasks:
+            task.cancel()
 
     async def wait_closed(self) -> None:
         """Waits until the server, all its connections and their handlers have ended."""
@@ -123,6 +143,8 @@ class Server:
 
     def _connection_began(self, connection: ServerConnection) -> None:
         self._connections.add(connection)
+        if self.is_closing:  # it was accepted before, and its TLS handshake has taken until now
+            connection.terminate()
 
     def _connection_ended(self, connection: ServerConnection) -> None:
         self._connections.discard(connection)
@@ -134,26 +156,25 @@ class Server:
 
     # ------------------------------------------------------------------ closing
 
-    async def _close(self, close_connections: bool, code: int, reason: str) -> None:
-        self._asyncio_server.close()
-        for connection in list(self._connections):
-            if connection.state is State.CONNECTING:
-                if not connection.has_requested:
-                    connection.terminate()
-            elif close_connections:
-                connection._close(code, reason)
+    async def _wait_for_all(self) -> None:
         while self._connections:
             await asyncio.gather(*(connection.wait_closed() for connection in self._connections))
         while self._tasks:
             await asyncio.wait(self._tasks)
         self._closed.set()
 
+    def _signalled(self) -> None:
+        if self.is_closing:
+            self._terminate()
+        else:
+            self.close()
+
     def _handle_signals(self) -> Sequence[signal.Signals]:
         loop = asyncio.get_running_loop()
         handled: list[signal.Signals] = []
         for number in (signal.SIGINT, signal.SIGTERM):
             try:
-                loop.add_signal_handler(number, self.close)
+                loop.add_signal_handler(number, self._signalled)
             except NotImplementedError:  # Windows
                 break
             handled.append(number)

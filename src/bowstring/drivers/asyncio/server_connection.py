@@ -27,7 +27,7 @@ __all__ = ["ServerConnection"]
 class ServerConnection(Connection):
     """A connection that a client has opened. Given to the handler when it is open."""
 
-    __slots__ = ("_open_timer", "_raw_request", "_reader_of_head", "_response", "_server")
+    __slots__ = ("_accepted_at", "_open_timer", "_raw_request", "_reader_of_head", "_response", "_server")
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(server.options, loop)
@@ -36,6 +36,7 @@ class ServerConnection(Connection):
         self._open_timer: Timer | None = None
         self._raw_request = b""  # parsed when it is asked for: most handlers never do
         self._response: Response | None = None
+        self._accepted_at = loop.time()  # before the TLS handshake, if there is one
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Starts the clock of the opening handshake."""
@@ -43,12 +44,13 @@ class ServerConnection(Connection):
         self._server._connection_began(self)
         if self._options.open_timeout is not None:
             # For the whole opening, and not renewed by progress: a slow sender gets no longer than a silent one.
-            self._open_timer = self._call_later(self._options.open_timeout, self._open_timed_out)
+            passed = self._loop.time() - self._accepted_at
+            self._open_timer = self._call_later(self._options.open_timeout - passed, self._open_timed_out)
 
     @property
-    def has_requested(self) -> bool:
-        """Whether the client's request is complete."""
-        return bool(self._raw_request)
+    def is_being_answered(self) -> bool:
+        """Whether the client's request is complete, and not yet answered."""
+        return bool(self._raw_request) and self._response is None
 
     def _open_timed_out(self) -> None:
         self._open_timer = None
@@ -176,6 +178,7 @@ class ServerConnection(Connection):
             head = request is not None and request.method == "HEAD"
             self.transport.write(encode_response(response, head=head))
             self._half_close()
+            self._start_close_timer()
         return False
 
     async def _handle(self) -> None:
@@ -184,16 +187,23 @@ class ServerConnection(Connection):
             self._close(CloseCode.GOING_AWAY, "")
         try:
             await self._server.handler(self)
-        except asyncio.CancelledError:
-            self._abort()
-            raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                self._abort()
+                raise
+            self._handler_failed(error)  # it has awaited what somebody else cancelled
         except Exception as error:
-            if isinstance(error, ConnectionClosed) and self.state is not State.OPEN:
+            if self.state is not State.OPEN and _is_end_of_connection(error):
+                # What a peer did is no failure of the handler's.
                 self._options.logger.debug("handler ended with its connection: %s", error)
             else:
-                self._options.logger.exception("connection handler failed")
-                self._close(CloseCode.INTERNAL_ERROR, "")
+                self._handler_failed(error)
         await self.close()
+
+    def _handler_failed(self, error: BaseException) -> None:
+        self._options.logger.error("connection handler failed", exc_info=error)
+        self._close(CloseCode.INTERNAL_ERROR, "")
 
     def _stop_open_timer(self) -> None:
         if self._open_timer is not None:
@@ -228,3 +238,10 @@ class ServerConnection(Connection):
     def server(self) -> Server:
         """The server that it belongs to."""
         return self._server
+
+
+def _is_end_of_connection(error: BaseException) -> bool:
+    """Whether an error is nothing but the end of a connection; one that comes out of a TaskGroup is in a group."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_end_of_connection, error.exceptions))
+    return isinstance(error, ConnectionClosed)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from bowstring.constants import CloseCode, Opcode, State
 from bowstring.drivers._shared.options import Options
@@ -40,12 +43,15 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     The opening handshake is the business of a subclass: until :meth:`_open` has been called, bytes go to
     :meth:`_opening_received`.
+
+    Times are measured by ``time.monotonic()``: the clock of uvloop has no more than milliseconds.
     """
 
     __slots__ = (
         "__dict__",
         "__weakref__",
         "_abort_error",
+        "_aborted",
         "_close_timer",
         "_closed",
         "_corked",
@@ -66,6 +72,8 @@ class StreamConnection(asyncio.BufferedProtocol):
         "_read_buffer",
         "_reading_paused",
         "_resources",
+        "_taken_at",
+        "_tls_addresses",
         "_write_progress",
         "_write_timer",
         "_write_waiters",
@@ -87,7 +95,10 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._lost = False  # whether the stream is gone
         self._closed: asyncio.Event | None = None  # the same, for who waits for it
         self._hung_up = HangUp.NO
+        self._aborted = False  # whether this side has reset the stream, and why
         self._abort_error: BaseException | None = None
+        self._tls_addresses: tuple[Any, Any] | None = None  # of this side and the peer; set if it is TLS
+        self._taken_at = 0.0  # when the last message was taken, once nothing more comes in
         self._close_timer: Timer | None = None
         self._finish_timer: Timer | None = None
         self._reading_paused = False
@@ -128,9 +139,11 @@ class StreamConnection(asyncio.BufferedProtocol):
     # ------------------------------------------------------------------ asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.set_write_buffer_limits(high=self._options.write_limit)
+        self.transport = stream = cast("asyncio.Transport", transport)  # uvloop's are none by their class
+        stream.set_write_buffer_limits(high=self._options.write_limit)
+        if stream.get_extra_info("sslcontext") is not None:
+            # Asked for now: at the end a TLS transport no longer knows.
+            self._tls_addresses = stream.get_extra_info("sockname"), stream.get_extra_info("peername")
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._read_buffer
@@ -154,7 +167,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._protocol.receive_eof()
         self._received(())
         # Keeps the outgoing side open for the replies to what was received. TLS has no such thing.
-        return self.transport.get_extra_info("sslcontext") is None
+        return self._tls_addresses is None
 
     def connection_lost(self, exc: BaseException | None) -> None:
         error = self._abort_error or exc
@@ -167,7 +180,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         if self._protocol is None:
             self._opening_ended(error)
         else:
-            self._protocol.receive_reset(error)
+            self._protocol.receive_reset(error, by="local" if self._aborted else "remote")
             self._arrived()
             for _, waiter in (self._pings or {}).values():
                 if not waiter.done():
@@ -186,11 +199,13 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._protocol = protocol
         if self._writing_paused:
             protocol.pause_writing()
-        if self._options.ping_interval is not None:
-            self._keepalive_sent = self._loop.time()
+        if self._options.ping_interval is not None and not self._lost:
+            self._keepalive_sent = time.monotonic()
             self._keepalive_timer = self._call_later(self._options.ping_interval, self._keepalive)
         if trailing:
             self._received(protocol.receive_data(trailing))
+        if self._lost:  # since the handshake's last byte
+            protocol.receive_reset(self._abort_error)
 
     def _call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
         return self._resources.wheel.call_later(delay, callback)
@@ -216,7 +231,8 @@ class StreamConnection(asyncio.BufferedProtocol):
         max_messages, max_bytes = self._options.queue_limits
         if max_messages is not None and len(messages) >= max_messages:
             return True
-        return max_bytes is not None and len(messages) > 1 and sum(map(len, messages)) > max_bytes
+        # The places in the queue count too: empty messages are not free.
+        return max_bytes is not None and len(messages) > 1 and sum(map(len, messages), 64 * len(messages)) > max_bytes
 
     def _pause_reading(self) -> None:
         if not self._reading_paused:
@@ -227,7 +243,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         if self._reading_paused:
             self._reading_paused = False
             if self._keepalive_waits_since is not None:
-                self._keepalive_waits_since = self._loop.time()
+                self._keepalive_waits_since = time.monotonic()
             self.transport.resume_reading()
 
     def _make_room(self) -> None:
@@ -235,16 +251,28 @@ class StreamConnection(asyncio.BufferedProtocol):
         if self._reading_paused and not self._is_crowded():
             self._resume_reading()
         if self._protocol.ended:
+            self._taken_at = time.monotonic()
             self._incoming_ended()
 
     def _incoming_ended(self) -> None:
         """What changes once nothing more comes in; may be called again."""
         self._stop_keepalive()
         self._start_close_timer()
-        protocol = self._protocol
-        if not protocol.messages and protocol.state is State.OPEN and self._finish_timer is None and not self._lost:
-            # The reader may be busy with its last message: its reply is to stand before our Close.
-            self._finish_timer = self._call_later(self._options.finish_delay, self._finish)
+        if self._protocol.state is State.OPEN and self._finish_timer is None and not self._lost:
+            self._finish_timer = self._call_later(self._options.finish_delay, self._finish_is_due)
+
+    def _finish_is_due(self) -> None:
+        """Finishes without the reader, if it has taken nothing for a while.
+
+        It may be busy with a message, and its reply is to stand before our Close. What it leaves in the queue can
+        still be taken after that.
+        """
+        self._finish_timer = None
+        rest = self._taken_at + self._options.finish_delay - time.monotonic()
+        if rest > 0:
+            self._finish_timer = self._call_later(rest, self._finish_is_due)
+        else:
+            self._finish()
 
     def _finish(self) -> None:
         """Sends what is owed at the end of the incoming side, and hangs up."""
@@ -303,8 +331,13 @@ class StreamConnection(asyncio.BufferedProtocol):
             self._flush()
 
     def _left(self) -> int:
-        """How many bytes have left the write buffer so far."""
-        return self._written - self.transport.get_write_buffer_size()
+        """How many bytes have left the write buffers so far."""
+        waiting = self.transport.get_write_buffer_size()
+        if self._tls_addresses is not None:
+            # What asyncio's TLS has encrypted waits in the transport below it, which lets go of it in large steps.
+            below = getattr(getattr(self.transport, "_ssl_protocol", None), "_transport", None)
+            waiting += 0 if below is None else below.get_write_buffer_size()
+        return self._written - waiting
 
     def _check_writing(self) -> None:
         """A peer that does not read is given up when nothing at all has left for the whole time."""
@@ -340,6 +373,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._stop_keepalive()
         self._start_close_timer()
         self._resume_reading()  # to see the peer's Close
+        self._wake_writers()
         self._flush()
         self._settle()
 
@@ -354,11 +388,13 @@ class StreamConnection(asyncio.BufferedProtocol):
     def _abort(self, error: BaseException | None = None) -> None:
         """Resets the stream."""
         if self.transport is not None and not self._lost:
+            self._aborted = True
             self._abort_error = self._abort_error or error
             sock = self.transport.get_extra_info("socket")
             if sock is not None:
                 # Without this the system would go on for minutes trying to deliver what a dead peer does not take.
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+                with contextlib.suppress(OSError):  # the peer may have been faster
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             self.transport.abort()
 
     def _start_close_timer(self) -> None:
@@ -380,9 +416,15 @@ class StreamConnection(asyncio.BufferedProtocol):
             self._finish_timer = None
         self._incoming_ended()
         self._resume_reading()
+        self._wake_writers()
         if how is HangUp.HALF_CLOSE:
             self._half_close()
         elif how is HangUp.CLOSE:
+            self._close_stream()
+
+    def _close_stream(self) -> None:
+        """Closes the stream, after what is written."""
+        if not self.transport.is_closing():  # a second close() leaves asyncio's TLS transport unusable
             self.transport.close()
 
     def _half_close(self) -> None:
@@ -392,7 +434,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         still sending.
         """
         if not self.transport.can_write_eof():  # TLS
-            self.transport.close()
+            self._close_stream()
             return
         try:
             self.transport.write_eof()
@@ -415,12 +457,12 @@ class StreamConnection(asyncio.BufferedProtocol):
             raise ValueError("payload must differ from that of a ping that still waits for its pong")
         self._protocol.ping(payload)
         waiter = self._loop.create_future()
-        self._pings[payload] = self._loop.time(), waiter
+        self._pings[payload] = time.monotonic(), waiter
         self._flush()
         return waiter
 
     def _pong_received(self, payload: bytes) -> None:
-        now = self._loop.time()
+        now = time.monotonic()
         if payload == self._keepalive_payload:
             self._keepalive_payload = None
             self._latency = now - self._keepalive_sent
@@ -439,7 +481,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         """Sends the next ping, or looks whether the last one brought a sign of life, whichever is due."""
         interval, timeout = self._options.ping_interval, self._options.ping_timeout
         assert interval is not None
-        now = self._loop.time()
+        now = time.monotonic()
         self._keepalive_timer = None
         if self._heard or self._reading_paused or self._writing_paused:
             # Any byte is a sign of life. While we do not read there can be none, and a ping that still stands behind
@@ -452,7 +494,7 @@ class StreamConnection(asyncio.BufferedProtocol):
             self._fail(error, CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
             return
         if now - self._keepalive_sent >= interval:
-            self._keepalive_payload = payload = int(now * 1e6).to_bytes(8, "big")
+            self._keepalive_payload = payload = os.urandom(4)  # no peer can answer before it has read it
             self._keepalive_sent = now
             if self._keepalive_waits_since is None:
                 self._keepalive_waits_since = now

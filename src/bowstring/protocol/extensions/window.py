@@ -34,7 +34,7 @@ _MAX_STEP: Final = 1 << 14
 _MIN_STEP: Final = 1 << 6
 
 #: Final blocks in one message. Each costs us a new inflater, and the sender two bytes.
-_MAX_FINAL_BLOCKS: Final = 4096
+_MAX_FINAL_BLOCKS: Final = 64
 
 
 def slide(window: bytes, plain: bytes, size: int) -> bytes:
