@@ -110,7 +110,11 @@ async def _open(port: int, compress: bool) -> asyncio.StreamWriter:
     offer = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" if compress else b""
     writer.write(
         b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + base64.b64encode(os.urandom(16)) + b"\r\n" + offer + b"\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+        + base64.b64encode(os.urandom(16))
+        + b"\r\n"
+        + offer
+        + b"\r\n"
     )
     response, handshake = None, ResponseReader()
     while response is None:

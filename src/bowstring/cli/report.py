@@ -16,7 +16,7 @@ from bowstring._version import __version__
 
 __all__ = ["gather", "run"]
 
-_PACKAGES = ("h11", "uvloop", "aiofastnet", "httptools", "python-socks")
+_PACKAGES = ("h11", "uvloop")
 
 
 def run(options: argparse.Namespace) -> int:

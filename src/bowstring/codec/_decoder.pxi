@@ -353,8 +353,8 @@ cdef class FrameDecoder:
             try:
                 bow_payload_grow(&self._payload, self._got, self._capacity)
             except MemoryError:
-                self._forget()
-                raise
+                self._forget()  # no memory
+                raise  # no memory
         return 0
 
     cdef int _complete(self, list results) except -1:
