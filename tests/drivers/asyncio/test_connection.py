@@ -370,6 +370,30 @@ async def test_a_flood_leaves_others_their_turn(serving: Serving) -> None:
     assert turns >= 5000 // 128
 
 
+async def test_a_flood_of_bombs_leaves_others_their_turn(serving: Serving) -> None:
+    """One read can hold dozens of messages that inflate to the limit: each takes a turn of its own."""
+    turns = 0
+    taken: list[int] = []
+
+    async def handler(connection: ServerConnection) -> None:
+        watching = asyncio.create_task(watch())
+        async for _ in connection:
+            taken.append(turns)
+        watching.cancel()
+
+    async def watch() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with serving(handler) as (_, port), connect(f"ws://127.0.0.1:{port}/") as connection:
+        for _ in range(40):
+            connection._protocol.send("x" * (1 << 20), compress=True)
+        connection._flush()
+    assert len(taken) == len(set(taken)) == 40
+
+
 async def test_a_sender_leaves_others_their_turn(serving: Serving) -> None:
     """Who sends in a loop to a peer that reads as fast gives way to the loop once in a while."""
     turns = 0
