@@ -1,4 +1,4 @@
-"""One browser for each module of tests: its start takes longer than most tests."""
+"""One browser for all tests: its start takes longer than most of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import trustme
 from .devtools import Browser
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     browser = Browser(tmp_path_factory.mktemp("profile"))
     yield browser

@@ -12,7 +12,12 @@ import bowstring
 from bowstring import codec
 from bowstring.constants import RSV1
 
-__all__ = ["Site", "Tap", "echo", "site"]
+from .devtools import Browser, Page
+
+__all__ = ["OPEN", "Site", "Tap", "echo", "opened", "site"]
+
+#: Called in the page: connects ``peer`` to its server. Takes the options of ``Peer``.
+OPEN = "async (options = {}) => { globalThis.peer = await Peer.open(options); }"
 
 PAGE = Path(__file__).with_name("peer.html").read_bytes()
 
@@ -166,3 +171,14 @@ class Tap(Site):
             target.write(data)
             await target.drain()
         target.write_eof()
+
+
+@asynccontextmanager
+async def opened(
+    browser: Browser, here: Site, **options: Any
+) -> AsyncIterator[tuple[Page, bowstring.ServerConnection]]:
+    """A page of the site whose ``peer`` is connected to it, and our end of that."""
+    async with browser.tabs() as tabs:
+        page = await tabs.first(here.url)
+        await page.run(OPEN, options)
+        yield page, await here.connection()
