@@ -190,3 +190,9 @@ async def test_closes_over_tls(browser: Browser, server_tls: ssl.SSLContext) -> 
         await page.goto("about:blank")
         await connection.wait_closed()
         assert connection.close_code == 1001
+
+
+async def test_message_over_the_limit_over_tls(browser: Browser, server_tls: ssl.SSLContext) -> None:
+    async with site(ssl=server_tls, max_size=MIB) as here, opened(browser, here) as (page, _):
+        closed = await page.run("(size) => { peer.socket.send(randomBytes(size)); return peer.closed; }", 8 * MIB)
+        assert closed["code"] == 1009

@@ -27,6 +27,9 @@ __all__ = ["StreamConnection"]
 #: For SO_LINGER: closing a socket drops what is unsent, and resets the connection.
 _NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
+#: Seconds of silence after which a peer is taken to have stopped sending, where the outgoing side cannot be ended alone.
+_LINGER = 0.2
+
 
 class StreamConnection(asyncio.BufferedProtocol):
     """Moves bytes between a transport and a :class:`~bowstring.protocol.Connection`, and keeps its times.
@@ -434,12 +437,25 @@ class StreamConnection(asyncio.BufferedProtocol):
         still sending.
         """
         if not self.transport.can_write_eof():  # TLS
-            self._close_stream()
+            self._heard = True
+            self._linger()
             return
         try:
             self.transport.write_eof()
         except OSError:  # the peer has reset the stream, of which the loop has not heard yet
             self.transport.abort()
+
+    def _linger(self) -> None:
+        """Closes the stream once the peer has been silent for a moment; what comes until then is read and dropped.
+
+        TLS cannot end one side only, and asyncio's resets the stream when data arrives behind its end.
+        """
+        self._finish_timer = None
+        if self._heard:
+            self._heard = False
+            self._finish_timer = self._call_later(_LINGER, self._linger)
+        else:
+            self._close_stream()
 
     async def _wait_disconnected(self) -> None:
         if not self._lost:
