@@ -377,8 +377,7 @@ async def test_a_flood_of_bombs_leaves_others_their_turn(serving: Serving) -> No
 
     async def handler(connection: ServerConnection) -> None:
         watching = asyncio.create_task(watch())
-        async for _ in connection:
-            taken.append(turns)
+        taken.extend([turns async for _ in connection])
         watching.cancel()
 
     async def watch() -> None:

@@ -27,7 +27,7 @@ __all__ = ["StreamConnection"]
 #: For SO_LINGER: closing a socket drops what is unsent, and resets the connection.
 _NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
-#: Seconds of silence after which a peer is taken to have stopped sending, where the outgoing side cannot be ended alone.
+#: Seconds of silence after which a peer is taken to have stopped sending, where one side alone cannot be ended (TLS).
 _LINGER = 0.2
 
 
