@@ -6,7 +6,7 @@ const require = createRequire(import.meta.url);
 const WebSocket = require(process.env.WS_MODULE);
 const { version } = require(`${process.env.WS_MODULE}/package.json`);
 const description = `ws ${version} on Node ${process.versions.node}`;
-const settings = { perMessageDeflate: true, maxPayload: 32 << 20 };
+const settings = { perMessageDeflate: true, maxPayload: 32 << 20, maxFragments: 65537 };
 
 function echo(ws) {
   ws.on("message", (data, isBinary) => ws.send(data, { binary: isBinary }));
