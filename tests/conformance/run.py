@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from environment import InstallationError, NoPython27, install, suite_versions
+from pauses import PauseWatch
 from subjects import PEERS, ROLES, TWINS, bowstring_program, peer_program
 from verdicts import Report, Verdict, load_expected, select
 from wstest import Program, RunError, fuzz_client, fuzz_server
@@ -44,29 +45,35 @@ class Run:
 
     role: str
     name: str
-    directory: Path
+    report: Report
     seconds: float
     description: str = ""
     error: str = ""
 
-    @property
-    def report(self) -> Report:
-        """What wstest wrote."""
-        return Report(self.directory, self.name)
 
-
-async def run(wstest: Path, role: str, name: str, program: Program, cases: list[str]) -> Run:
-    """Runs the cases against one program."""
+async def run(wstest: Path, role: str, name: str, program: Program, cases: list[str], pauses: PauseWatch) -> Run:
+    """Runs the cases against one program. Those that differ, and in which the machine stood still, are run again."""
     directory = CACHE / "reports" / f"{role}-{name}"
     shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+    (directory / "again").mkdir(parents=True)
     fuzz = fuzz_server if role == "server" else fuzz_client
     began = time.monotonic()
+    description = error = ""
     try:
         description = await fuzz(wstest, program, cases, name, directory)
-    except RunError as error:
-        return Run(role, name, directory, time.monotonic() - began, error=str(error))
-    return Run(role, name, directory, time.monotonic() - began, description)
+    except RunError as failure:
+        error = str(failure)
+    report = Report(directory, name)
+    differing = report.differences({case: verdict for case, verdict in load_expected().items() if case in cases})
+    spoiled = [case for case in differing if case in report.verdicts and pauses.during(*report.span(case))]
+    if spoiled and not error:
+        print(f"{role} {name}: the machine stood still, again: {' '.join(spoiled)}", flush=True)
+        try:
+            await fuzz(wstest, program, spoiled, name, directory / "again")
+        except RunError as failure:
+            error = str(failure)
+        report.update(Report(directory / "again", name))
+    return Run(role, name, report, time.monotonic() - began, description, error)
 
 
 def judge(run: Run, expected: dict[str, Verdict]) -> int:
@@ -118,16 +125,19 @@ async def run_all(
 ) -> int:
     """Runs the programs, ``jobs`` at a time, and tells of each when it has ended; returns the sum of what that gave."""
     turns = asyncio.Semaphore(jobs)
+    pauses = PauseWatch()
 
     async def in_turn(role: str, name: str, program: Program) -> int:
         async with turns:
-            return tell(await run(wstest, role, name, program, cases))
+            return tell(await run(wstest, role, name, program, cases, pauses))
 
-    # A second run is not started, and those that are under way end their programs.
+    # What is under way ends its programs, and nothing more is started.
     if (main_task := asyncio.current_task()) is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, main_task.cancel)
+    watch = asyncio.create_task(pauses.watch())
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(in_turn(role, name, program)) for (role, name), program in programs.items()]
+    watch.cancel()
     return sum(task.result() for task in tasks)
 
 

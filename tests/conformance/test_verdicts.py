@@ -1,9 +1,13 @@
 """The judge itself: a verdict that differs, is missing or lacks a Pong has to be told, whatever the suite says."""
 
+import asyncio
+import datetime as dt
 import json
+import time
 from pathlib import Path
 
 import pytest
+from pauses import NOTICEABLE, TICK, PauseWatch
 from verdicts import Report, Verdict, load_expected, select
 
 pytestmark = pytest.mark.one_twin
@@ -86,6 +90,32 @@ def test_a_server_has_to_agree_to_what_it_was_asked_for(tmp_path: Path, answer: 
         }
     report = write_report(tmp_path, "13.5.1", OK, [], isServer=True, httpResponse="")
     assert report.differences({"13.5.1": OK}) == {}
+
+
+def test_a_second_run_counts(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for directory in (first, second):
+        directory.mkdir()
+    report = write_report(first, "3.2", Verdict("FAILED", "OK"), [])
+    report.update(write_report(second, "3.2", OK, []))
+    assert report.differences({"3.2": OK}) == {}
+
+
+async def test_cases_in_which_the_machine_stood_still_are_known(tmp_path: Path) -> None:
+    pauses = PauseWatch()
+    watch = asyncio.create_task(pauses.watch())
+    await asyncio.sleep(0)
+    began = time.time()
+    time.sleep(NOTICEABLE + 0.1)  # noqa: ASYNC251  # everything stands still
+    ended = time.time()
+    await asyncio.sleep(TICK)
+    watch.cancel()
+    assert pauses.during(began, ended) >= NOTICEABLE
+    assert pauses.during(began - 10, began - 5) == 0
+    assert pauses.during(ended + 5, ended + 10) == 0
+    started = dt.datetime.fromtimestamp(began, dt.UTC).isoformat().replace("+00:00", "Z")
+    report = write_report(tmp_path, "3.2", OK, [], started=started, duration=1500)
+    assert report.span("3.2") == pytest.approx((began, began + 1.5))
 
 
 def test_cases_are_selected_by_patterns() -> None:

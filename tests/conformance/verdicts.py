@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import fnmatch
 import json
 import re
@@ -89,6 +90,17 @@ class Report:
         """wstest's own record of a case, with its log of the wire."""
         details: dict[str, Any] = json.loads(self._files[case].read_text())
         return details
+
+    def span(self, case: str) -> tuple[float, float]:
+        """When a case began and ended, in seconds since the epoch."""
+        details = self.details(case)
+        began = dt.datetime.fromisoformat(details["started"]).timestamp()
+        return began, began + details["duration"] / 1000
+
+    def update(self, other: Report) -> None:
+        """Takes over what was found in another run."""
+        self._files |= other._files
+        self.verdicts |= other.verdicts
 
     def differences(self, expected: Mapping[str, Verdict]) -> dict[str, str]:
         """What is not as expected, by case, each in one line that says what happened."""
